@@ -1,0 +1,76 @@
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help run test check format lock clean
+
+VENV := .venv
+PY := $(VENV)/bin/python
+SERVING := $(VENV)/.requirements.lock.installed
+DEVELOPING := $(VENV)/.requirements-dev.lock.installed
+INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r
+COMPILE := $(PY) -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-emit-find-links --no-header
+
+help: ## Show this list
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+
+run: $(SERVING) ## Serve with demo data, at http://127.0.0.1:8000 or PORT
+	@$(PY) manage.py migrate --no-input
+	@$(PY) manage.py seed_demo
+	@exec env DJANGO_SETTINGS_MODULE=$${DJANGO_SETTINGS_MODULE:-fluxiq.settings.local} \
+		$(PY) -m gunicorn fluxiq.wsgi -c gunicorn.conf.py
+
+test: $(DEVELOPING) ## Run the whole suite; make test ARGS="-k login" for a part of it
+	@$(PY) -m pytest -n auto --dist worksteal $(ARGS)
+
+check: $(DEVELOPING) ## Lint, types, import floors, migrations, production settings
+	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check .
+	@$(PY) -m mypy
+	@$(VENV)/bin/lint-imports --no-logo
+	@DJANGO_SETTINGS_MODULE=fluxiq.settings.test $(PY) manage.py makemigrations --check --dry-run
+	@throwaway() { $(PY) -c 'import secrets; print(secrets.token_urlsafe(48))'; }; \
+	env DJANGO_SETTINGS_MODULE=fluxiq.settings.production \
+		SECRET_KEY="$$(throwaway)" \
+		JWT_SIGNING_KEYS="k1:$$(throwaway)" \
+		API_KEY_PEPPERS="p1:$$(throwaway)" \
+		ALLOWED_HOSTS=auth.example.com \
+		DATABASE_URL=postgres://fluxiq@127.0.0.1:5432/fluxiq \
+		REDIS_URL=redis://127.0.0.1:6379/0 \
+		$(PY) manage.py check --deploy --fail-level WARNING
+
+format: $(DEVELOPING) ## Rewrite the code in the project's format
+	@$(PY) -m ruff check --fix --exit-zero --quiet .
+	@$(PY) -m ruff format .
+
+lock: $(DEVELOPING) ## Redo both lock files; make lock ARGS=--upgrade for newer versions
+	@$(COMPILE) $(ARGS) requirements.txt -o requirements.lock
+	@$(COMPILE) $(ARGS) requirements-dev.txt -o requirements-dev.lock
+
+clean: ## Remove the virtual environment and caches; var/ (database, secrets) stays
+	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# `import` below is what tells a working interpreter from a shim on the PATH that has nothing behind it.
+$(PY):
+	@for python in "$(PYTHON)" python3.13 python3.12 python3.11 python3; do \
+		if [ -n "$$python" ] && "$$python" -c \
+			'import ensurepip, ssl, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; \
+		then \
+			echo "Making $(VENV) with $$python"; \
+			exec "$$python" -m venv --clear $(VENV); \
+		fi; \
+	done; \
+	echo "Python 3.11 or newer, with its venv module, was not found." >&2; \
+	echo "Install it (Debian, Ubuntu: apt install python3-venv) or name it: make $(MAKECMDGOALS) PYTHON=/path/to/python3" >&2; \
+	exit 1
+
+# The stamps are written last, so that an install that failed is tried again.
+$(SERVING): requirements.lock | $(PY)
+	@echo "Installing requirements.lock"
+	@$(INSTALL) requirements.lock
+	@touch $@
+
+$(DEVELOPING): requirements-dev.lock | $(PY)
+	@echo "Installing requirements-dev.lock"
+	@$(INSTALL) requirements-dev.lock
+	@touch $@
