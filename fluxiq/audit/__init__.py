@@ -1,0 +1,1 @@
+"""The audit trail. A ground floor: everyone may write to it, it knows nobody."""

@@ -1,0 +1,40 @@
+"""Is this process alive, and is it ready? For load balancers; not counted, and no secrets."""
+
+from django.db import DatabaseError, connection
+from django.db.migrations.executor import MigrationExecutor
+from django.http import HttpRequest, JsonResponse
+
+from fluxiq.errors import ServiceUnavailable, render
+
+NO_STORE = {"Cache-Control": "no-store"}
+
+_migrated = False  # migrations are not undone under a process that runs
+
+
+def live(request: HttpRequest) -> JsonResponse:
+    """200 as long as the process answers."""
+    return JsonResponse({"data": {"status": "live"}}, headers=NO_STORE)
+
+
+def ready(request: HttpRequest) -> JsonResponse:
+    """200 when the database answers and every migration is applied, else 503."""
+    global _migrated  # noqa: PLW0603 - asked often, and a "yes" stays one
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+        if not _migrated:
+            executor = MigrationExecutor(connection)
+            _migrated = not executor.migration_plan(executor.loader.graph.leaf_nodes())
+    except DatabaseError:
+        return _not_ready(request, "database", "unreachable")
+    if not _migrated:
+        return _not_ready(request, "migrations", "not applied")
+    return JsonResponse({"data": {"status": "ready"}}, headers=NO_STORE)
+
+
+def _not_ready(request: HttpRequest, part: str, state: str) -> JsonResponse:
+    error = ServiceUnavailable(getattr(request, "request_id", None))
+    error.extra["details"] = {part: [state]}
+    response = render(error)
+    response.headers["Cache-Control"] = "no-store"
+    return response

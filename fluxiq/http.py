@@ -1,0 +1,44 @@
+"""What a view of the API declares of itself, and what the middleware leaves on a request.
+
+Kept apart from the views: DRF reads its default classes while its views are still loading.
+"""
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from django.http import HttpRequest
+
+from fluxiq.limits import Usage
+from fluxiq.principals import Kind
+
+if TYPE_CHECKING:
+    from rest_framework.request import Request
+
+
+class Credential(StrEnum):
+    """Where a view's credential is, and so in whose bucket its requests count."""
+
+    REQUIRED = "required"  # the Authorization header
+    OPTIONAL = "optional"  # the header where it verifies; public otherwise
+    EVEN_EXPIRED = "even_expired"  # the header; an authentic access token of any age serves
+    IN_BODY = "in_body"  # the body; the view counts it once it is verified
+    IGNORED = "ignored"  # none: secrets are tried here, so the address counts whoever asks
+
+
+ANY_KIND = frozenset(Kind)
+TOKEN_ONLY = frozenset({Kind.USER})
+
+
+class ApiHttpRequest(HttpRequest):
+    """A request as it stands behind our middleware. A type alone: none is ever made."""
+
+    address: str
+    request_id: str
+    gate: Any
+    limit_usage: Usage
+
+
+def django_request(request: "Request") -> ApiHttpRequest:
+    """The request below DRF's wrapper: what is set on the wrapper, the middleware cannot see."""
+    inner: ApiHttpRequest = request._request  # type: ignore[assignment]
+    return inner

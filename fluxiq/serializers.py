@@ -1,0 +1,35 @@
+"""Serializers that refuse what they do not know, and fields that take a type or refuse it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from rest_framework import serializers
+
+UNKNOWN_FIELD = "Unknown field."
+
+
+class StrictCharField(serializers.CharField):
+    """Text as JSON text: DRF would take 12345678901 for "12345678901", and lose leading zeros."""
+
+    def to_internal_value(self, data: Any) -> str:
+        if not isinstance(data, str):
+            self.fail("invalid")
+        return str(super().to_internal_value(data))
+
+
+class StrictSerializer(serializers.Serializer[Any]):
+    """A body: fields that it does not declare are refused, so that no misspelling is dropped."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        if isinstance(data, Mapping):
+            unknown = {str(name): [UNKNOWN_FIELD] for name in data if name not in self.fields}
+            if unknown:
+                raise serializers.ValidationError(unknown)
+        return super().to_internal_value(data)
+
+
+class WireDateTimeField(serializers.DateTimeField):
+    """Times on the wire: UTC, whole seconds, `2026-02-03T12:00:00Z`."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(format="%Y-%m-%dT%H:%M:%SZ", **kwargs)

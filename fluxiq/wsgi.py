@@ -1,0 +1,35 @@
+"""The WSGI application that gunicorn serves."""
+
+import os
+from collections.abc import Callable, Iterable
+from io import BytesIO
+from typing import Any
+
+from django.core.wsgi import get_wsgi_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "fluxiq.settings.local")
+
+MAX_CHUNKED_BODY = 64 * 1024
+
+StartResponse = Callable[..., Any]
+WSGIApplication = Callable[[dict[str, Any], StartResponse], Iterable[bytes]]
+
+
+class ChunkedBodies:
+    """Gives a chunked body the length that Django asks for: without one, it reads none at all.
+
+    One byte over the API's limit is enough to be refused for its size.
+    """
+
+    def __init__(self, application: WSGIApplication) -> None:
+        self._application = application
+
+    def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+        if "chunked" in environ.get("HTTP_TRANSFER_ENCODING", "").lower():
+            body = environ["wsgi.input"].read(MAX_CHUNKED_BODY + 1)
+            environ["wsgi.input"] = BytesIO(body)
+            environ["CONTENT_LENGTH"] = str(len(body))
+        return self._application(environ, start_response)
+
+
+application = ChunkedBodies(get_wsgi_application())
