@@ -1,0 +1,144 @@
+"""The people who sign in: users, by document and password."""
+
+from typing import Any, ClassVar
+
+from django.conf import settings
+from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
+from django.core.exceptions import ValidationError
+from django.db import models, transaction
+from django.db.models.functions import Length
+from django.db.models.lookups import Exact
+from django.utils import timezone
+
+from accounts import documents
+from accounts.signals import access_withdrawn
+from fluxiq import ids
+from fluxiq.audit import models as audit
+
+
+def normalise_document(text: str) -> str:
+    """A document as it is stored, check digits verified where the deployment asks for it.
+
+    Raises documents.InvalidDocument.
+    """
+    return documents.normalise(text, verify_check_digits=settings.VERIFY_DOCUMENT_CHECK_DIGITS)
+
+
+def validate_document(text: str) -> None:
+    """A field validator. Raises ValidationError."""
+    try:
+        normalise_document(text)
+    except documents.InvalidDocument as error:
+        raise ValidationError(str(error)) from error
+
+
+class UserManager(BaseUserManager["User"]):
+    """Finds and makes users by document, however it is punctuated."""
+
+    def get_by_natural_key(self, username: str | None) -> "User":
+        """The user of this document. Raises User.DoesNotExist, also for what is no document."""
+        user = self.for_document(username or "")
+        if user is None:
+            raise self.model.DoesNotExist
+        return user
+
+    def for_document(self, document: str) -> "User | None":
+        """The user of this document, or None: unknown, or no document at all."""
+        try:
+            return self.filter(document=normalise_document(document)).first()
+        except documents.InvalidDocument:
+            return None
+
+    @transaction.atomic
+    def create_user(
+        self,
+        document: str,
+        password: str | None = None,
+        *,
+        name: str,
+        email: str = "",
+        is_superuser: bool = False,
+        **extra: Any,
+    ) -> "User":
+        """Make a user. Raises documents.InvalidDocument; IntegrityError for one who exists."""
+        user = self.model(
+            document=normalise_document(document),
+            name=name,
+            email=self.normalize_email(email),
+            is_superuser=is_superuser,
+            is_staff=extra.pop("is_staff", is_superuser),
+            **extra,
+        )
+        user.set_password(password)
+        user.save(using=self._db)
+        audit.record(
+            audit.Kind.USER_CREATED,
+            object_id=user.id,
+            after={"name": name, "is_superuser": is_superuser, "is_staff": user.is_staff},
+        )
+        return user
+
+    def create_superuser(self, document: str, password: str | None = None, **extra: Any) -> "User":
+        """Make a member of platform staff who holds `*` at every merchant."""
+        return self.create_user(document, password, is_superuser=True, **extra)
+
+
+class User(AbstractBaseUser, PermissionsMixin):
+    """A person who signs in with a document and a password."""
+
+    id = models.CharField(
+        primary_key=True, max_length=ids.LENGTH, default=ids.new_user_id, editable=False
+    )
+    document = models.CharField(
+        max_length=documents.CNPJ_LENGTH, unique=True, validators=[validate_document]
+    )
+    name = models.CharField(max_length=100)
+    email = models.EmailField(blank=True)
+    is_active = models.BooleanField(default=True)
+    is_staff = models.BooleanField("staff status", default=False)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    objects: ClassVar[UserManager] = UserManager()
+
+    USERNAME_FIELD = "document"
+    EMAIL_FIELD = "email"
+    REQUIRED_FIELDS: ClassVar[list[str]] = ["name"]
+
+    class Meta:
+        ordering = ("-id",)
+        constraints = (
+            models.CheckConstraint(
+                condition=models.Q(Exact(Length("document"), documents.CPF_LENGTH))
+                | models.Q(Exact(Length("document"), documents.CNPJ_LENGTH)),
+                name="user_document_is_cpf_or_cnpj",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.masked_document})"
+
+    @property
+    def masked_document(self) -> str:
+        """The document as far as it may be shown."""
+        return documents.mask(self.document)
+
+    def clean(self) -> None:
+        self.email = type(self).objects.normalize_email(self.email)
+        self.document = normalise_document(self.document)
+
+    @transaction.atomic
+    def deactivate(self, reason: str = "") -> None:
+        """Shut this user out; every session ends. Does nothing to one who is out already."""
+        if not type(self).objects.filter(pk=self.pk, is_active=True).update(is_active=False):
+            return
+        self.is_active = False
+        audit.record(audit.Kind.USER_DEACTIVATED, object_id=self.id, after={"reason": reason})
+        access_withdrawn.send(type(self), user=self, reason="user deactivated")
+
+    @transaction.atomic
+    def reactivate(self) -> None:
+        """Let this user sign in again; sessions that ended stay ended."""
+        if not type(self).objects.filter(pk=self.pk, is_active=False).update(is_active=True):
+            return
+        self.is_active = True
+        audit.record(audit.Kind.USER_REACTIVATED, object_id=self.id)

@@ -1,0 +1,33 @@
+"""Invitations: a secret that is shown once, kept as a digest, and good for seven days."""
+
+import hashlib
+import secrets
+from datetime import timedelta
+
+from django.core.mail import send_mail
+
+LIFETIME = timedelta(days=7)
+
+
+def new() -> str:
+    """A fresh invitation, 256 bits: guessing needs no slow hash to be hopeless."""
+    return "inv_" + secrets.token_urlsafe(32)
+
+
+def digest(invitation: str) -> bytes:
+    """What the database keeps of it."""
+    return hashlib.sha256(invitation.encode()).digest()
+
+
+def mail(address: str, merchant_name: str, name: str, invitation: str) -> None:
+    """Send the invitation to the person invited."""
+    send_mail(
+        subject=f"{merchant_name} invites you to FluxiQ",
+        message=(
+            f"Hello {name},\n\n{merchant_name} invites you to its FluxiQ account. Accept within"
+            f" {LIFETIME.days} days, with your document and this invitation:\n\n{invitation}\n\n"
+            "If you do not know this merchant, ignore this message: nothing happens.\n"
+        ),
+        from_email=None,
+        recipient_list=[address],
+    )

@@ -1,0 +1,14 @@
+"""Merchants, memberships and payment accounts."""
+
+from merchants.models.membership import Membership
+from merchants.models.merchant import Merchant, forbid_escalation, only_merchant, require
+from merchants.models.payment_account import PaymentAccount
+
+__all__ = [
+    "Membership",
+    "Merchant",
+    "PaymentAccount",
+    "forbid_escalation",
+    "only_merchant",
+    "require",
+]
