@@ -1,0 +1,118 @@
+"""Who is calling: an API key or an access token in the Authorization header.
+
+Two classes verify, each answering (user, Principal); the middleware asks them once per request,
+because it must know the caller before it counts, and DRF's own turn comes too late for that. A
+third hands its finding to DRF.
+"""
+
+import re
+from typing import Any
+
+from django.contrib.auth.models import AnonymousUser
+from django.http import HttpRequest
+from rest_framework.authentication import BaseAuthentication
+from rest_framework.request import Request
+from rest_framework_simplejwt.exceptions import TokenError
+
+from accounts.models import User
+from authn import keys
+from authn.models import ApiKey, Session
+from authn.tokens import AccessToken
+from fluxiq.errors import Unauthorized
+from fluxiq.principals import Principal
+
+Verified = tuple[User | AnonymousUser, Principal]
+
+# RFC 6750, section 2.1: the scheme in any case (RFC 9110, section 11.1), one space, a b64token.
+_BEARER = re.compile(r"bearer ([A-Za-z0-9._~+/-]+=*)", re.IGNORECASE)
+
+
+def bearer(request: HttpRequest) -> str | None:
+    """The credential of the Authorization header, or None without one.
+
+    Raises Unauthorized for a header of another form; two headers arrive joined by a comma.
+    """
+    header = request.META.get("HTTP_AUTHORIZATION")
+    if header is None:
+        return None
+    match = _BEARER.fullmatch(header)
+    if match is None:
+        raise Unauthorized
+    return match.group(1)
+
+
+class ApiKeyAuthentication(BaseAuthentication):
+    """`Authorization: Bearer sk_live_…`."""
+
+    def authenticate(self, request: Any) -> Verified | None:
+        """The key's principal; None for what is no key. Raises Unauthorized for a bad one."""
+        credential = bearer(request)
+        if credential is None or not credential.startswith(keys.MARKER):
+            return None
+        api_key = ApiKey.objects.verify(credential, request.address)
+        if api_key is None:
+            raise Unauthorized
+        return AnonymousUser(), api_key.principal()
+
+    def authenticate_header(self, request: Request) -> str:
+        """Defined, so that no credential means 401 and not 403."""
+        return "Bearer"
+
+
+class AccessTokenAuthentication(BaseAuthentication):
+    """`Authorization: Bearer eyJ…`, an access token of a live session."""
+
+    def authenticate(self, request: Any) -> Verified | None:
+        """The user and what they may do. Raises Unauthorized for a token that is not good."""
+        credential = bearer(request)
+        if credential is None or credential.startswith(keys.MARKER):
+            return None
+        try:
+            token = AccessToken(credential)  # type: ignore[arg-type]
+        except TokenError as error:
+            raise Unauthorized from error
+        session = (
+            Session.objects.live()
+            .select_related("user")
+            .filter(pk=token.session_id, user_id=token.user_id)
+            .first()
+        )
+        if session is None:
+            raise Unauthorized
+        return session.user, session.principal()
+
+    def authenticate_header(self, request: Request) -> str:
+        """Defined, so that no credential means 401 and not 403."""
+        return "Bearer"
+
+
+VERIFIERS = (ApiKeyAuthentication(), AccessTokenAuthentication())
+
+
+def verify(request: HttpRequest) -> Verified | None:
+    """Ask the verifiers in turn. None without a credential; raises Unauthorized for a bad one."""
+    for verifier in VERIFIERS:
+        verified = verifier.authenticate(request)
+        if verified is not None:
+            return verified
+    return None
+
+
+def user_of(request: Request) -> User:
+    """The user of a call made with an access token. Raises Unauthorized for any other."""
+    if not isinstance(request.user, User):
+        raise Unauthorized
+    return request.user
+
+
+class GateAuthentication(BaseAuthentication):
+    """DRF's authentication class: hands on what the middleware found."""
+
+    def authenticate(self, request: Request) -> Verified | None:
+        """What was verified, or None for a public call. Raises Unauthorized as the gate says."""
+        verified: Verified | None = request._request.gate.verified()  # type: ignore[attr-defined]
+        return verified
+
+    def authenticate_header(self, request: Request) -> str:
+        """Defined, so that no credential means 401 and not 403."""
+        return "Bearer"

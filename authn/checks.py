@@ -1,0 +1,74 @@
+"""System checks: what would fail, or fail open, later is refused at the start."""
+
+from typing import Any
+
+from django.conf import settings
+from django.core import checks
+from django.core.cache import caches
+from django.db import DatabaseError
+
+from authn import keys, signing
+from authn.models import ApiKey
+from authn.models.api_key import peppers
+from fluxiq.counters import EmbeddedCounters, SharedCounters
+
+
+@checks.register(checks.Tags.security)
+def check_signing_keys(app_configs: Any, **kwargs: Any) -> list[checks.CheckMessage]:
+    """The ring of signing keys can be used."""
+    try:
+        signing.ring()
+    except signing.InvalidSigningKeys as error:
+        hint = "JWT_SIGNING_KEYS is kid:secret,… with at least 32 bytes each, newest first."
+        return [checks.Error(f"JWT_SIGNING_KEYS: {error}.", hint=hint, id="fluxiq.E001")]
+    return []
+
+
+@checks.register(checks.Tags.security)
+def check_peppers(app_configs: Any, **kwargs: Any) -> list[checks.CheckMessage]:
+    """The ring of peppers can be used."""
+    try:
+        peppers()
+    except keys.InvalidPeppers as error:
+        hint = f"It is id:secret,… of {keys.MIN_PEPPER_BYTES} bytes or more, newest first."
+        return [checks.Error(f"API_KEY_PEPPERS: {error}.", hint=hint, id="fluxiq.E002")]
+    return []
+
+
+@checks.register(checks.Tags.caches)
+def check_counters(app_configs: Any, **kwargs: Any) -> list[checks.CheckMessage]:
+    """What counts requests is exact and shared by the workers (django-ratelimit's E003, W001)."""
+    backend = caches[settings.RATELIMIT_USE_CACHE]
+    if isinstance(backend, EmbeddedCounters | SharedCounters):
+        return []
+    hint = "Use fluxiq.counters.SharedCounters (REDIS_URL) or EmbeddedCounters."
+    return [
+        checks.Error(
+            f"{type(backend).__name__} does not count exactly over several workers.",
+            hint=hint,
+            id="fluxiq.E003",
+        )
+    ]
+
+
+@checks.register(checks.Tags.database)
+def check_peppers_of_live_keys(
+    app_configs: Any, databases: Any = None, **kwargs: Any
+) -> list[checks.CheckMessage]:
+    """No live key stands under a pepper that was taken out. Runs with `check --database`."""
+    if not databases or "default" not in databases:
+        return []
+    try:
+        counted = ApiKey.objects.live().per_pepper()
+        known = {pepper.id for pepper in peppers()}
+    except (DatabaseError, keys.InvalidPeppers):
+        return []  # not migrated yet; the ring's own check tells the other
+    return [
+        checks.Error(
+            f"{count} live API keys stand under the pepper {pepper_id}, which is gone.",
+            hint=f"Put {pepper_id} back into API_KEY_PEPPERS, or revoke those keys.",
+            id="fluxiq.E004",
+        )
+        for pepper_id, count in sorted(counted.items())
+        if pepper_id not in known
+    ]

@@ -1,0 +1,37 @@
+"""Accepting an invitation: who was invited proves it, and sets or proves a password."""
+
+from django.contrib.auth.hashers import make_password
+from django.db import IntegrityError, transaction
+
+from accounts.models import User
+from authn import passwords, throttle
+from fluxiq.errors import INVALID_INVITATION, Conflict, Unauthorized
+from merchants.models import Membership
+
+
+def accept(*, invitation: str, document: str, password: str) -> Membership:
+    """Bind the membership that the invitation opens to the user of this document.
+
+    An unknown document sets its password here, a known one proves it. Raises ValidationFailed
+    for an unfit password, asked of both so that it does not tell them apart; RateLimited;
+    Unauthorized with one message for a bad or foreign invitation and for a wrong password.
+    """
+    passwords.check_new(password, None, "password")
+    with throttle.attempt(document):
+        membership = Membership.objects.open_invitation(invitation)
+        user = User.objects.for_document(document)
+        if membership is None or not membership.is_for(document):
+            make_password(password)  # the time that a good invitation costs
+            raise Unauthorized(INVALID_INVITATION)
+        if user is not None and not (user.check_password(password) and user.is_active):
+            raise Unauthorized(INVALID_INVITATION)
+        try:
+            with transaction.atomic():
+                if user is None:
+                    user = User.objects.create_user(
+                        membership.document, password, name=membership.name
+                    )
+                membership.accept(user)
+        except (IntegrityError, Conflict) as error:  # spent, or registered, at this moment
+            raise Unauthorized(INVALID_INVITATION) from error
+    return membership

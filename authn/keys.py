@@ -1,0 +1,89 @@
+"""The format of an API key, and its digest at rest. No ORM in it.
+
+A key is `sk_live_` (or `sk_test_`), 32 random base62 characters (190 bits), and 6 that are the
+zlib CRC-32 of the ASCII bytes before them, in base62, most significant first, padded with `0`.
+Source: contract, section 5.
+"""
+
+import hashlib
+import hmac
+import re
+import secrets
+import zlib
+from dataclasses import dataclass
+
+ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+RANDOM_LENGTH = 32
+CHECKSUM_LENGTH = 6  # 62**6 > 2**32
+PREFIXES = {"live": "sk_live_", "test": "sk_test_"}
+
+MARKER = "sk_"  # what begins with it is judged as a key and never as a JWT
+
+_SHAPE = re.compile(r"(sk_live_|sk_test_)[0-9A-Za-z]{38}")
+_HINT_TAIL = 4
+
+
+def checksum(body: str) -> str:
+    """The 6 characters that follow `body` (prefix included), which is ASCII."""
+    value = zlib.crc32(body.encode("ascii"))
+    digits = ""
+    for _ in range(CHECKSUM_LENGTH):
+        value, digit = divmod(value, len(ALPHABET))
+        digits = ALPHABET[digit] + digits
+    return digits
+
+
+def generate(environment: str) -> str:
+    """A fresh key for `live` or `test`."""
+    random = "".join(secrets.choice(ALPHABET) for _ in range(RANDOM_LENGTH))
+    body = PREFIXES[environment] + random
+    return body + checksum(body)
+
+
+def is_well_formed(key: str, environment: str) -> bool:
+    """Whether this could be a key of that environment: prefix, shape and checksum."""
+    if not key.startswith(PREFIXES[environment]) or _SHAPE.fullmatch(key) is None:
+        return False
+    return hmac.compare_digest(checksum(key[:-CHECKSUM_LENGTH]), key[-CHECKSUM_LENGTH:])
+
+
+def hint(key: str) -> str:
+    """What may be shown of a key ever after, such as `sk_live_…i789`."""
+    prefix = key[: len(PREFIXES["live"])]
+    return f"{prefix}…{key[-_HINT_TAIL:]}"
+
+
+@dataclass(frozen=True, slots=True)
+class Pepper:
+    """A secret outside the database, without which a digest in it is worth nothing."""
+
+    id: str
+    secret: bytes
+
+    def digest(self, key: str) -> bytes:
+        """HMAC-SHA256 of the key. No slow hash: 190 random bits cannot be guessed."""
+        return hmac.digest(self.secret, key.encode("ascii"), hashlib.sha256)
+
+
+class InvalidPeppers(ValueError):
+    """API_KEY_PEPPERS cannot be used; the message says why, without a secret."""
+
+
+MIN_PEPPER_BYTES = 16  # 128 bits, were they random
+
+
+def parse_peppers(text: str) -> tuple[Pepper, ...]:
+    """The pepper ring of `id:secret,id:secret`, newest first. Raises InvalidPeppers."""
+    ring: list[Pepper] = []
+    for entry in filter(None, (e.strip() for e in text.split(","))):
+        pepper_id, _, secret = entry.partition(":")
+        if re.fullmatch(r"[A-Za-z0-9_.-]{1,32}", pepper_id) is None:
+            raise InvalidPeppers("each pepper is id:secret; an id has 1 to 32 of A-Z a-z 0-9 _ . -")
+        if len(secret.encode()) < MIN_PEPPER_BYTES:
+            raise InvalidPeppers(f"the pepper {pepper_id} has under {MIN_PEPPER_BYTES} bytes")
+        if any(pepper_id == p.id for p in ring):
+            raise InvalidPeppers(f"the pepper id {pepper_id} stands twice")
+        ring.append(Pepper(pepper_id, secret.encode()))
+    if not ring:
+        raise InvalidPeppers("there is no pepper")
+    return tuple(ring)

@@ -1,0 +1,224 @@
+"""The gate before the API: authenticate once, count once, refuse what is too much, write headers.
+
+A middleware, and not DRF's throttles: those never see a 401, an unknown URL or a 500, all of
+which count and carry the headers. The credential is verified once the route is known
+(`process_view`), since what it serves for is the view's to say; what never reached a view is
+settled on the way out.
+"""
+
+import logging
+import re
+from collections.abc import Callable
+from typing import Any, cast
+
+from django.db import InterfaceError, OperationalError
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.utils.cache import patch_vary_headers
+from rest_framework_simplejwt.exceptions import TokenError
+
+from authn import authentication, keys, ratelimit
+from authn.authentication import Verified
+from authn.ratelimit import Bucket
+from authn.tokens import AccessToken
+from fluxiq import origin
+from fluxiq.errors import ApiError, PayloadTooLarge, RateLimited, ServiceUnavailable, Unauthorized
+from fluxiq.errors import render as render_error
+from fluxiq.http import Credential
+from fluxiq.limits import Usage
+from fluxiq.principals import Principal
+
+logger = logging.getLogger(__name__)
+
+API_PREFIX = "/api/"
+MAX_BODY = 64 * 1024
+
+# The gateways' questions: every method is asked of the view itself, OPTIONS too.
+NEVER_PREFLIGHT = re.compile(r"^/api/v1/auth/(verify|introspect)$")
+
+
+def is_preflight(request: HttpRequest) -> bool:
+    """Whether a browser asks what it may send (Fetch standard, CORS-preflight request)."""
+    return (
+        request.method == "OPTIONS"
+        and "HTTP_ORIGIN" in request.META
+        and "HTTP_ACCESS_CONTROL_REQUEST_METHOD" in request.META
+        and NEVER_PREFLIGHT.match(request.path_info) is None
+    )
+
+
+class Gate:
+    """What is known of one request: its caller, and the bucket that it counted in."""
+
+    def __init__(self, request: HttpRequest) -> None:
+        self._request = request
+        self._verified: Verified | None = None
+        self._refusal: Unauthorized | None = None
+        self.counted_in: Bucket | None = None
+
+    @property
+    def principal(self) -> Principal | None:
+        """The verified caller, or None."""
+        return self._verified[1] if self._verified is not None else None
+
+    def verified(self) -> Verified | None:
+        """What the credential proved; None without one. Raises Unauthorized for a bad one."""
+        if self._refusal is not None:
+            raise self._refusal
+        return self._verified
+
+    def identify(self) -> None:
+        """Verify the credential of the Authorization header."""
+        try:
+            self._verified = authentication.verify(self._request)
+        except Unauthorized as refusal:
+            self._refusal = refusal
+        if self.principal is not None:
+            origin.name_actor(self.principal.kind, self.principal.id)
+
+    def enter(self, credential: Credential) -> None:
+        """Verify as the view asks, and count. Raises RateLimited."""
+        match credential:
+            case Credential.IN_BODY:
+                return
+            case Credential.IGNORED:
+                self.count_address()
+                return
+            case Credential.OPTIONAL:
+                self.identify()
+                self._refusal = None
+            case Credential.EVEN_EXPIRED if (user_id := self._expired_user()) is not None:
+                self.count(ratelimit.user_bucket(user_id))
+                return
+            case _:
+                self.identify()
+        self.count_caller()
+
+    def _expired_user(self) -> str | None:
+        """The user of an authentic access token of any age, or None: a key, or nothing good."""
+        try:
+            credential = authentication.bearer(self._request)
+            if credential is None or credential.startswith(keys.MARKER):
+                return None
+            return AccessToken.authentic(credential).user_id
+        except (Unauthorized, TokenError):
+            return None
+
+    def count_caller(self) -> None:
+        """Count in the caller's bucket, or their address's. Raises RateLimited."""
+        if self.principal is not None:
+            self.count(ratelimit.bucket_of(self.principal))
+        else:
+            self.count_address()
+
+    def count_address(self) -> None:
+        """Count in the bucket of the client's address. Raises RateLimited."""
+        self.count(ratelimit.address_bucket(self._request.address))  # type: ignore[attr-defined]
+
+    def count_user(self, user_id: str) -> None:
+        """Count in a user's bucket (a refresh has no token in its header). Raises RateLimited."""
+        self.count(ratelimit.user_bucket(user_id))
+
+    def count(self, bucket: Bucket) -> None:
+        """Count in this bucket, and record it for the headers. Raises RateLimited."""
+        usage = ratelimit.count(bucket)
+        self.counted_in = bucket
+        self._record(usage)
+        if usage.is_exceeded:
+            raise RateLimited(usage)
+
+    def look(self) -> None:
+        """Record the address's bucket for the headers without counting in it."""
+        bucket = ratelimit.address_bucket(self._request.address)  # type: ignore[attr-defined]
+        self._record(ratelimit.count(bucket, increment=False))
+
+    def settle(self, status: int) -> None:
+        """Count what never entered, and in its address's bucket whatever is answered 401.
+
+        Raises RateLimited.
+        """
+        if self.counted_in is None:
+            if status != Unauthorized.status_code:
+                self.identify()
+            self.count_caller()
+        elif status == Unauthorized.status_code and self.counted_in.kind != "address":
+            self.count_address()
+
+    def _record(self, usage: Usage) -> None:
+        self._request.limit_usage = usage  # type: ignore[attr-defined]
+
+
+class GateMiddleware:
+    """Guards everything under `/api/`."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        if not request.path_info.startswith(API_PREFIX):
+            return self.get_response(request)
+        gate = Gate(request)
+        request.gate = gate  # type: ignore[attr-defined]
+        response = self.get_response(request)
+        try:
+            if is_preflight(request):
+                gate.look()
+            else:
+                gate.settle(response.status_code)
+        except RateLimited as error:
+            response = _in_place_of(response, error)
+        except (OperationalError, InterfaceError) as error:
+            response = _in_place_of(response, _unavailable(request, error))
+        self._finish(request, response)
+        return response
+
+    def process_view(
+        self, request: HttpRequest, view: Callable[..., Any], args: Any, kwargs: Any
+    ) -> HttpResponse | None:
+        """Enter the view that the URL names, or answer in its place."""
+        if not request.path_info.startswith(API_PREFIX):
+            return None
+        view_class = getattr(view, "cls", None)
+        gate = cast(Any, request).gate
+        try:
+            gate.enter(getattr(view_class, "credential", Credential.REQUIRED))
+        except RateLimited as error:
+            return render_error(error)
+        except (OperationalError, InterfaceError) as error:
+            return render_error(_unavailable(request, error))
+        if _body_length(request) > MAX_BODY:
+            return render_error(PayloadTooLarge())
+        return None
+
+    def _finish(self, request: HttpRequest, response: HttpResponseBase) -> None:
+        usage: Usage | None = getattr(request, "limit_usage", None)
+        if usage is not None:
+            for name, value in usage.headers().items():
+                response.headers[name] = value
+        patch_vary_headers(response, ("Authorization",))
+        gate: Gate = cast(Any, request).gate
+        if gate.principal is not None or response.status_code == Unauthorized.status_code:
+            response.headers["Cache-Control"] = "no-store"
+        else:
+            response.headers.setdefault("Cache-Control", "no-store")
+
+
+def _body_length(request: HttpRequest) -> int:
+    try:
+        return int(request.META.get("CONTENT_LENGTH") or 0)
+    except ValueError:
+        return 0  # as Django reads it: no body
+
+
+def _in_place_of(response: HttpResponseBase, error: ApiError) -> HttpResponse:
+    """The error, with what CORS wrote on the response that it replaces."""
+    replacement = render_error(error)
+    for name, value in response.headers.items():
+        if name.lower().startswith("access-control-") or name == "Vary":
+            replacement.headers[name] = value
+    return replacement
+
+
+def _unavailable(request: HttpRequest, error: Exception) -> ServiceUnavailable:
+    logger.error("%s: the database is away", request.path, exc_info=error)
+    return ServiceUnavailable(getattr(request, "request_id", None))

@@ -1,0 +1,352 @@
+"""API keys: a merchant's credential, or a FluxiQ service's. The secret is never stored."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from functools import lru_cache
+from typing import Any, ClassVar, Self
+
+from django.conf import settings
+from django.db import models, transaction
+from django.db.models import Q
+from django.utils import timezone
+
+from accounts.models import User
+from authn import keys
+from fluxiq import ids
+from fluxiq.addresses import is_within, parse_address, parse_networks
+from fluxiq.audit import models as audit
+from fluxiq.errors import Conflict, Forbidden
+from fluxiq.principals import Grant, Kind, Principal
+from fluxiq.scopes import Scope, ServiceScope
+from merchants.models import Merchant
+
+MAX_GRACE = timedelta(days=7)
+LAST_USED_STEP = timedelta(seconds=60)  # last_used_at is right to this and costs no more writes
+
+
+@lru_cache(maxsize=8)
+def _parsed_peppers(text: str) -> tuple[keys.Pepper, ...]:
+    return keys.parse_peppers(text)
+
+
+def peppers() -> tuple[keys.Pepper, ...]:
+    """The pepper ring of the settings in force, newest first."""
+    return _parsed_peppers(settings.API_KEY_PEPPERS)
+
+
+class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
+    """Questions about API keys."""
+
+    def live(self) -> Self:
+        """Keys that verify: not revoked, not expired."""
+        now = timezone.now()
+        return self.filter(
+            Q(revoked_at__isnull=True) | Q(revoked_at__gt=now),
+            Q(expires_at__isnull=True) | Q(expires_at__gt=now),
+        )
+
+    def at_merchants_of(self, principal: Principal) -> Self:
+        """Keys that exist for the principal at all."""
+        if principal.is_superuser:
+            return self.filter(merchant__isnull=False)
+        return self.filter(merchant_id__in=[g.merchant_id for g in principal.grants])
+
+    def per_pepper(self) -> dict[str, int]:
+        """How many of these keys stand under each pepper id."""
+        rows = self.values_list("pepper_id").annotate(count=models.Count("pk")).order_by()
+        return dict(rows)
+
+
+_ApiKeyManager = models.Manager.from_queryset(ApiKeyQuerySet)
+
+
+class ApiKeyManager(_ApiKeyManager["ApiKey"]):
+    """Issues keys and finds the one that a secret opens."""
+
+    @transaction.atomic
+    def issue(
+        self,
+        merchant: Merchant | None,
+        *,
+        name: str,
+        permissions: Sequence[str],
+        created_by: User | None = None,
+        expires_at: datetime | None = None,
+        allowed_ips: Sequence[str] = (),
+        rate_limit: int | None = None,
+    ) -> "tuple[ApiKey, str]":
+        """Make a key: (the key, its secret). The secret stands nowhere else and is gone after.
+
+        A key of no merchant is a service key. What may be granted is judged by the caller
+        (`forbid_granting_beyond`), since staff and commands hold more than any merchant.
+        """
+        api_key, secret = self._mint(
+            merchant=merchant,
+            name=name,
+            permissions=list(permissions),
+            created_by=created_by,
+            expires_at=expires_at,
+            allowed_ips=list(allowed_ips),
+            rate_limit=rate_limit,
+        )
+        audit.record(
+            audit.Kind.API_KEY_ISSUED,
+            object_id=api_key.id,
+            merchant_id=api_key.merchant_id or "",
+            after={"name": name, "permissions": api_key.permissions, "hint": api_key.hint},
+        )
+        return api_key, secret
+
+    def issue_service_key(
+        self, *, name: str, created_by: User | None = None, expires_at: datetime | None = None
+    ) -> "tuple[ApiKey, str]":
+        """Make a key of no merchant, with which a FluxiQ service asks about others' tokens."""
+        return self.issue(
+            None,
+            name=name,
+            permissions=[ServiceScope.TOKENS_INTROSPECT],
+            created_by=created_by,
+            expires_at=expires_at,
+        )
+
+    def _mint(self, **fields: Any) -> "tuple[ApiKey, str]":
+        secret = keys.generate(settings.FLUXIQ_ENVIRONMENT)
+        pepper = peppers()[0]
+        api_key: ApiKey = self.create(
+            digest=pepper.digest(secret),
+            pepper_id=pepper.id,
+            hint=keys.hint(secret),
+            **fields,
+        )
+        return api_key, secret
+
+    def opened_by(self, secret: str) -> "ApiKey | None":
+        """The key that this secret opens, under whichever pepper, dead or alive; else None.
+
+        One indexed query, and none where the secret is not well formed.
+        """
+        if not keys.is_well_formed(secret, settings.FLUXIQ_ENVIRONMENT):
+            return None
+        digests = [pepper.digest(secret) for pepper in peppers()]
+        found: ApiKey | None = self.filter(digest__in=digests).select_related("merchant").first()
+        return found
+
+    def verify(self, secret: str, address: str) -> "ApiKey | None":
+        """The live key that this secret opens for a caller at this address, else None."""
+        api_key = self.opened_by(secret)
+        if api_key is None or not api_key.is_live or not api_key.admits(address):
+            return None
+        if api_key.merchant is not None and api_key.merchant.is_suspended:
+            return None
+        api_key.note_use(secret, address)
+        return api_key
+
+
+class ApiKey(models.Model):
+    """A credential for servers, with permissions of its own, acting for its merchant alone."""
+
+    id = models.CharField(
+        primary_key=True, max_length=ids.LENGTH, default=ids.new_api_key_id, editable=False
+    )
+    merchant = models.ForeignKey(
+        Merchant,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="api_keys",
+        db_index=False,
+        help_text="None for a service key.",
+    )
+    name = models.CharField(max_length=100)
+    digest = models.BinaryField(max_length=32, unique=True, editable=False)
+    pepper_id = models.CharField(max_length=32, editable=False)
+    hint = models.CharField(max_length=16, editable=False)
+    permissions = models.JSONField(default=list)
+    allowed_ips = models.JSONField(default=list, blank=True)
+    rate_limit = models.PositiveIntegerField(null=True, blank=True)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="+",
+    )
+    expires_at = models.DateTimeField(null=True, blank=True)
+    last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
+    last_used_address = models.CharField(max_length=45, blank=True, editable=False)
+    # In the future while a rotated key is in its grace.
+    revoked_at = models.DateTimeField(null=True, blank=True, editable=False)
+    revoked_reason = models.CharField(max_length=200, blank=True, editable=False)
+    rotated_from = models.OneToOneField(
+        "self",
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="successor",
+        editable=False,
+    )
+
+    objects = ApiKeyManager()
+
+    GRANTABLE: ClassVar[tuple[str, ...]] = tuple(str(s) for s in Scope)
+
+    class Meta:
+        ordering = ("-id",)
+        verbose_name = "API key"
+        verbose_name_plural = "API keys"
+        indexes = (
+            models.Index(fields=["merchant", "-id"], name="api_key_by_merchant"),
+            models.Index(fields=["pepper_id"], name="api_key_by_pepper"),
+        )
+        constraints = (
+            models.CheckConstraint(
+                condition=Q(rate_limit__isnull=True) | Q(rate_limit__gte=1),
+                name="api_key_rate_limit_is_positive",
+            ),
+            models.CheckConstraint(
+                condition=Q(expires_at__isnull=True) | Q(expires_at__gt=models.F("created_at")),
+                name="api_key_expires_after_creation",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.hint})"
+
+    @property
+    def is_live(self) -> bool:
+        """Whether the key verifies now: not revoked, not expired."""
+        now = timezone.now()
+        return not any(end is not None and end <= now for end in (self.revoked_at, self.expires_at))
+
+    @property
+    def is_service(self) -> bool:
+        """Whether this is a service key."""
+        return self.merchant_id is None
+
+    @property
+    def rotated_to_id(self) -> str | None:
+        """The id of the key that succeeds this one, or None."""
+        successor: ApiKey | None = getattr(self, "successor", None)
+        return successor.id if successor is not None else None
+
+    def admits(self, address: str) -> bool:
+        """Whether the key may be used from there; an address nobody knows is in no list."""
+        if not self.allowed_ips:
+            return True
+        return is_within(parse_address(address), parse_networks(self.allowed_ips))
+
+    def principal(self) -> Principal:
+        """What the key may do where."""
+        if self.merchant is None:
+            return Principal(
+                Kind.API_KEY,
+                self.id,
+                self.name,
+                rate_limit=self.rate_limit,
+                service_permissions=tuple(self.permissions),
+            )
+        grant = Grant(self.merchant.id, self.merchant.name, None, tuple(self.permissions))
+        return Principal(Kind.API_KEY, self.id, self.name, (grant,), rate_limit=self.rate_limit)
+
+    def note_use(self, secret: str, address: str) -> None:
+        """Move the key to the newest pepper, and note when and whence it was used.
+
+        Touches those columns alone, so that it can never undo a concurrent revocation; never
+        moves `last_used_at` backwards; writes at most once in LAST_USED_STEP.
+        """
+        now = timezone.now()
+        newest = peppers()[0]
+        changes: dict[str, Any] = {}
+        if self.pepper_id != newest.id:
+            changes |= {"pepper_id": newest.id, "digest": newest.digest(secret)}
+        if self.last_used_at is None or now - self.last_used_at >= LAST_USED_STEP:
+            changes |= {"last_used_at": now, "last_used_address": address}
+        if changes:
+            unseen = Q(last_used_at__isnull=True) | Q(last_used_at__lte=now)
+            ApiKey.objects.filter(unseen, pk=self.pk).update(**changes)
+
+    @transaction.atomic
+    def revoke(self, reason: str = "") -> bool:
+        """End the key at once. False, and nothing changed, where it had ended already."""
+        now = timezone.now()
+        in_force = Q(revoked_at__isnull=True) | Q(revoked_at__gt=now)
+        revoked = ApiKey.objects.filter(in_force, pk=self.pk).update(
+            revoked_at=now, revoked_reason=reason
+        )
+        if not revoked:
+            return False
+        self.revoked_at, self.revoked_reason = now, reason
+        audit.record(
+            audit.Kind.API_KEY_REVOKED,
+            object_id=self.id,
+            merchant_id=self.merchant_id or "",
+            after={"reason": reason},
+        )
+        return True
+
+    @transaction.atomic
+    def change(self, changes: Mapping[str, Any]) -> None:
+        """Change name, permissions, expires_at or allowed_ips. Raises Conflict for a dead key."""
+        current = ApiKey.objects.select_for_update(of=("self",)).get(pk=self.pk)
+        if not current.is_live:
+            raise Conflict("This key is no longer in force and cannot be changed")
+        before = {k: getattr(current, k) for k, v in changes.items() if getattr(current, k) != v}
+        if before:
+            after = {k: changes[k] for k in before}
+            ApiKey.objects.filter(pk=self.pk).update(**after)
+            audit.record(
+                audit.Kind.API_KEY_CHANGED,
+                object_id=self.id,
+                merchant_id=self.merchant_id or "",
+                before=_printable(before),
+                after=_printable(after),
+            )
+        self.refresh_from_db()
+
+    @transaction.atomic
+    def rotate(self, grace: timedelta, created_by: User | None = None) -> "tuple[ApiKey, str]":
+        """Make a successor: (the key, its secret). This key goes on for `grace`, then is dead.
+
+        Raises Conflict for a key that is dead or has a successor already.
+        """
+        current = ApiKey.objects.select_for_update(of=("self",)).get(pk=self.pk)
+        if not current.is_live or current.rotated_to_id is not None:
+            raise Conflict("This key is no longer in force or was rotated already")
+        now = timezone.now()
+        expires_at = None
+        if current.expires_at is not None:
+            expires_at = now + (current.expires_at - current.created_at)
+        successor, secret = ApiKey.objects._mint(
+            merchant=current.merchant,
+            name=current.name,
+            permissions=current.permissions,
+            allowed_ips=current.allowed_ips,
+            rate_limit=current.rate_limit,
+            expires_at=expires_at,
+            created_by=created_by,
+            created_at=now,
+            rotated_from=current,
+        )
+        ApiKey.objects.filter(pk=self.pk).update(revoked_at=now + grace, revoked_reason="rotated")
+        audit.record(
+            audit.Kind.API_KEY_ROTATED,
+            object_id=self.id,
+            merchant_id=self.merchant_id or "",
+            after={"successor": successor.id, "grace_seconds": int(grace.total_seconds())},
+        )
+        self.refresh_from_db()
+        return successor, secret
+
+
+def _printable(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {k: v.isoformat() if isinstance(v, datetime) else v for k, v in values.items()}
+
+
+def forbid_granting_beyond(
+    principal: Principal, merchant_id: str, permissions: Sequence[str]
+) -> None:
+    """Raises Forbidden, naming the first of these permissions that the principal lacks there."""
+    missing = principal.first_missing(permissions, merchant_id)
+    if missing is not None:
+        raise Forbidden(missing)

@@ -1,0 +1,65 @@
+"""Proving, changing and setting passwords. The throttle answers before any hashing."""
+
+from django.contrib.auth.hashers import make_password
+from django.contrib.auth.password_validation import validate_password
+from django.core.exceptions import ValidationError
+from django.db import transaction
+
+from accounts.models import User
+from authn import sessions, throttle
+from fluxiq.audit import models as audit
+from fluxiq.errors import INVALID_LOGIN, Unauthorized, ValidationFailed
+
+
+def prove(document: str, password: str) -> User:
+    """The active user of this document and password.
+
+    Raises RateLimited before any hashing, and Unauthorized with one message, and after the same
+    work, whether the document is unknown, the password wrong or the user inactive.
+    """
+    with throttle.attempt(document):
+        user = User.objects.for_document(document)
+        if user is None:
+            make_password(password)  # the time that a wrong password costs
+            raise Unauthorized(INVALID_LOGIN)
+        if not user.check_password(password) or not user.is_active:
+            raise Unauthorized(INVALID_LOGIN)
+    return user
+
+
+def check_new(password: str, user: User | None, field: str) -> None:
+    """Raises ValidationFailed, naming `field`, where the password breaks a rule."""
+    try:
+        validate_password(password, user)
+    except ValidationError as error:
+        raise ValidationFailed({field: error.messages}) from error
+
+
+def change(user: User, *, current: str, new: str, session_id: str | None) -> None:
+    """Change a password, and end every other session.
+
+    Raises RateLimited, and ValidationFailed for a wrong current or an unfit new password.
+    """
+    check_new(new, user, "new_password")
+    try:
+        prove(user.document, current)
+    except Unauthorized as error:
+        raise ValidationFailed({"current_password": ["Wrong password."]}) from error
+    with transaction.atomic():
+        _set(user, new)
+        audit.record(audit.Kind.PASSWORD_CHANGED, object_id=user.id)
+        sessions.end_all(user, "password changed", except_session=session_id)
+
+
+def reset(user: User, new: str) -> None:
+    """Set a password on proof of the mailbox, and end every session. Raises ValidationFailed."""
+    check_new(new, user, "new_password")
+    with transaction.atomic():
+        _set(user, new)
+        audit.record(audit.Kind.PASSWORD_RESET, object_id=user.id, actor=("user", user.id))
+        sessions.end_all(user, "password reset")
+
+
+def _set(user: User, new: str) -> None:
+    user.set_password(new)
+    user.save(update_fields=["password"])

@@ -1,0 +1,204 @@
+"""What the authentication endpoints read and show."""
+
+from datetime import datetime
+from typing import Any
+
+from django.utils import timezone
+from rest_framework import serializers
+
+from accounts.passwords import MAX_LENGTH as MAX_PASSWORD
+from authn.models import ApiKey
+from authn.models.api_key import MAX_GRACE
+from fluxiq.addresses import parse_networks
+from fluxiq.serializers import StrictCharField, StrictSerializer, WireDateTimeField
+
+MAX_DOCUMENT = 64
+MAX_TOKEN = 4096
+MAX_NETWORKS = 50
+
+
+class PasswordField(StrictCharField):
+    """A password, exactly as typed: simplejwt's own field trims spaces."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(max_length=MAX_PASSWORD, trim_whitespace=False, **kwargs)
+
+
+class LoginRequest(StrictSerializer):
+    """The body of POST /auth/login."""
+
+    document = StrictCharField(max_length=MAX_DOCUMENT)
+    password = PasswordField()
+
+
+class RefreshRequest(StrictSerializer):
+    """The body of POST /auth/refresh."""
+
+    refresh_token = StrictCharField(max_length=MAX_TOKEN)
+
+
+class TokenRequest(StrictSerializer):
+    """The body of POST /auth/introspect and /auth/revoke (RFC 7662 and 7009)."""
+
+    token = StrictCharField(max_length=MAX_TOKEN)
+    token_type_hint = StrictCharField(max_length=100, required=False)
+
+
+class PasswordChange(StrictSerializer):
+    """The body of POST /auth/password."""
+
+    current_password = PasswordField()
+    new_password = PasswordField()
+
+
+class InvitationAcceptance(StrictSerializer):
+    """The body of POST /auth/invitations/accept."""
+
+    invitation = StrictCharField(max_length=200)
+    document = StrictCharField(max_length=MAX_DOCUMENT)
+    password = PasswordField()
+
+
+class TokenPairSerializer(serializers.Serializer[Any]):
+    """What a sign-in and a refresh answer."""
+
+    access_token = serializers.CharField()
+    refresh_token = serializers.CharField()
+    token_type = serializers.CharField()
+    expires_in = serializers.IntegerField()
+
+
+class GrantSerializer(serializers.Serializer[Any]):
+    """One merchant of a caller."""
+
+    merchant_id = serializers.CharField()
+    merchant_name = serializers.CharField()
+    role = serializers.CharField(allow_null=True)
+    permissions = serializers.ListField(child=serializers.CharField())
+
+
+class CallerSerializer(serializers.Serializer[Any]):
+    """Who is calling, at /auth/me."""
+
+    kind = serializers.CharField()
+    id = serializers.CharField()
+    name = serializers.CharField()
+    memberships = GrantSerializer(many=True, source="grants")
+
+
+class SessionSerializer(serializers.Serializer[Any]):
+    """A session as its user sees it."""
+
+    id = serializers.CharField()
+    created_at = WireDateTimeField()
+    last_used_at = WireDateTimeField()
+    expires_at = WireDateTimeField()
+    address = serializers.CharField()
+    user_agent = serializers.CharField()
+    current = serializers.BooleanField(source="current_session")
+
+
+class ApiKeySerializer(serializers.Serializer[Any]):
+    """An API key as shown ever after its creation."""
+
+    id = serializers.CharField()
+    merchant_id = serializers.CharField(allow_null=True)
+    name = serializers.CharField()
+    hint = serializers.CharField()
+    permissions = serializers.ListField(child=serializers.CharField())
+    created_at = WireDateTimeField()
+    created_by = serializers.CharField(source="created_by_id", allow_null=True)
+    expires_at = WireDateTimeField(allow_null=True)
+    last_used_at = WireDateTimeField(allow_null=True)
+    revoked_at = WireDateTimeField(allow_null=True)
+    allowed_ips = serializers.ListField(child=serializers.CharField())
+    rate_limit = serializers.IntegerField(allow_null=True)
+    rotated_from = serializers.CharField(source="rotated_from_id", allow_null=True)
+    rotated_to = serializers.CharField(source="rotated_to_id", allow_null=True)
+
+
+class PermissionsField(serializers.ListField):
+    """Listed scopes: at least one, none twice, no wildcard, none that keys cannot hold."""
+
+    child = StrictCharField(max_length=100)
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(allow_empty=False, max_length=len(ApiKey.GRANTABLE), **kwargs)
+
+    def to_internal_value(self, data: Any) -> list[str]:
+        permissions: list[str] = super().to_internal_value(data)
+        for permission in permissions:
+            if permission not in ApiKey.GRANTABLE:
+                raise serializers.ValidationError(f"{permission!r} cannot be granted to a key.")
+        if len(set(permissions)) != len(permissions):
+            raise serializers.ValidationError("A permission stands twice.")
+        return permissions
+
+
+class AddressListField(serializers.ListField):
+    """CIDRs, or single addresses, of either family; kept as canonical CIDRs."""
+
+    child = StrictCharField(max_length=64)
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(max_length=MAX_NETWORKS, **kwargs)
+
+    def to_internal_value(self, data: Any) -> list[str]:
+        texts: list[str] = super().to_internal_value(data)
+        try:
+            return [str(network) for network in parse_networks(texts)]
+        except ValueError as error:
+            raise serializers.ValidationError(f"Not a CIDR: {error}.") from error
+
+
+class ExpiryField(serializers.DateTimeField):
+    """A moment in the future, with its time zone or in UTC."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(allow_null=True, **kwargs)
+
+    def to_internal_value(self, data: Any) -> datetime:
+        if not isinstance(data, str):
+            self.fail("invalid", format="2026-02-03T12:00:00Z")
+        try:
+            moment = super().to_internal_value(data)
+        except OverflowError:  # a time zone that carries the year over its bounds
+            self.fail("invalid", format="2026-02-03T12:00:00Z")
+        if moment <= timezone.now():
+            raise serializers.ValidationError("Must be in the future.")
+        return moment
+
+
+class ApiKeyCreation(StrictSerializer):
+    """The body of POST /merchants/{id}/api-keys."""
+
+    name = StrictCharField(max_length=100)
+    permissions = PermissionsField()
+    expires_at = ExpiryField(required=False)
+    allowed_ips = AddressListField(required=False)
+
+
+class ApiKeyChange(StrictSerializer):
+    """The body of PATCH /merchants/{id}/api-keys/{key_id}."""
+
+    name = StrictCharField(max_length=100, required=False)
+    permissions = PermissionsField(required=False)
+    expires_at = ExpiryField(required=False)
+    allowed_ips = AddressListField(required=False)
+
+
+class GraceField(serializers.IntegerField):
+    """Whole seconds, as a JSON number."""
+
+    def to_internal_value(self, data: Any) -> int:
+        if type(data) is not int:
+            self.fail("invalid")
+        return int(super().to_internal_value(data))
+
+
+class ApiKeyRotation(StrictSerializer):
+    """The body of POST …/rotate."""
+
+    grace_seconds = GraceField(
+        min_value=0, max_value=int(MAX_GRACE.total_seconds()), default=24 * 60 * 60
+    )

@@ -1,0 +1,203 @@
+"""The rules of a session: start, rotate, end. Contract, section 6.
+
+A session points at its current refresh token. Rotation is one conditional UPDATE of that
+pointer, so that of many concurrent uses of one token exactly one makes a successor; the others
+find it made, and are given the same one. No token is stored: a successor is minted again from
+its id and times.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+from rest_framework_simplejwt.exceptions import TokenError
+from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken, OutstandingToken
+
+from accounts.models import User
+from authn.models import Session
+from authn.tokens import ACCESS_LIFETIME, REFRESH_LIFETIME, AccessToken, RefreshToken, new_jti
+from fluxiq import origin
+from fluxiq.audit import models as audit
+from fluxiq.errors import Unauthorized
+
+
+@dataclass(frozen=True, slots=True)
+class TokenPair:
+    """What a sign-in and a refresh answer. `expires_in` is the access token's, in seconds."""
+
+    access_token: str
+    refresh_token: str
+    expires_in: int
+    token_type: str = "Bearer"  # noqa: S105 - the name of the scheme
+
+
+@dataclass(frozen=True, slots=True)
+class Presented:
+    """An authentic, unexpired refresh token, and the live session that it belongs to."""
+
+    jti: str
+    session: Session
+
+
+def _whole_second() -> datetime:
+    """Now, as `iat` can hold it: a token minted again must come out the same."""
+    return timezone.now().replace(microsecond=0)
+
+
+def _outstanding(user: User, issued_at: datetime, expires_at: datetime) -> OutstandingToken:
+    """Simplejwt's record of a refresh token; the token itself is stored nowhere."""
+    return OutstandingToken.objects.create(
+        user=user, jti=new_jti(), token="", created_at=issued_at, expires_at=expires_at
+    )
+
+
+def _pair(session: Session) -> TokenPair:
+    """A fresh access token, and the current refresh token minted (again) from its record."""
+    current = session.current
+    if current is None or current.created_at is None:
+        raise Unauthorized
+    refresh = RefreshToken()
+    refresh.bind(
+        session_id=session.id,
+        user_id=session.user_id,
+        jti=current.jti,
+        issued_at=current.created_at,
+        expires_at=current.expires_at,
+    )
+    now = _whole_second()
+    expires_at = min(now + ACCESS_LIFETIME, session.must_end_by)
+    access = AccessToken()
+    access.bind(
+        session_id=session.id,
+        user_id=session.user_id,
+        jti=new_jti(),
+        issued_at=now,
+        expires_at=expires_at,
+    )
+    return TokenPair(str(access), str(refresh), int((expires_at - now).total_seconds()))
+
+
+@transaction.atomic
+def start(user: User) -> TokenPair:
+    """Sign a user in: a new session, and its first pair of tokens."""
+    now = _whole_second()
+    source = origin.current()
+    session = Session(
+        user=user,
+        created_at=now,
+        last_used_at=now,
+        address=source.address,
+        user_agent=source.user_agent,
+    )
+    session.expires_at = min(now + REFRESH_LIFETIME, session.must_end_by)
+    session.current = _outstanding(user, now, session.expires_at)
+    session.save(force_insert=True)
+    audit.record(
+        audit.Kind.SESSION_STARTED,
+        object_id=session.id,
+        after={"user_id": user.id},
+        actor=("user", user.id),
+    )
+    return _pair(session)
+
+
+def present(encoded: str) -> Presented:
+    """The session that a refresh token continues. Raises Unauthorized for any fault of it."""
+    try:
+        token = RefreshToken(encoded)  # type: ignore[arg-type]
+    except TokenError as error:
+        raise Unauthorized from error
+    session = _live(token.session_id)
+    if session is None or session.user_id != token.user_id:
+        raise Unauthorized
+    return Presented(token.jti, session)
+
+
+def _live(session_id: str) -> Session | None:
+    return Session.objects.live().select_related("user", "current").filter(pk=session_id).first()
+
+
+def rotate(presented: Presented) -> TokenPair:
+    """Continue the session with a new refresh token, and retire the one presented.
+
+    Concurrent uses, and a use within REFRESH_REUSE_SECONDS whose successor was not itself
+    presented (a lost response), get the same successor. Any other use of a retired token is
+    theft by one of two holders, and ends the session for both. Raises Unauthorized.
+    """
+    session: Session | None = presented.session
+    if session is not None and session.current is not None and session.current.jti == presented.jti:
+        if _advance(session):
+            return _pair(session)
+        session = _live(session.id)
+    if session is None:
+        raise Unauthorized
+    if _is_lost_response(session, presented.jti):
+        return _pair(session)
+    _end_for_reuse(session)
+    raise Unauthorized
+
+
+def _advance(session: Session) -> bool:
+    """Compare and swap: point at a new token if the session still points at the one presented."""
+    now = timezone.now()
+    issued_at = now.replace(microsecond=0)
+    expires_at = min(issued_at + REFRESH_LIFETIME, session.must_end_by)
+    retired = session.current
+    if retired is None:
+        return False
+    with transaction.atomic():
+        successor = _outstanding(session.user, issued_at, expires_at)
+        swapped = Session.objects.filter(
+            pk=session.pk, current=retired, ended_at__isnull=True
+        ).update(
+            current=successor,
+            retired_jti=retired.jti,
+            rotated_at=now,
+            last_used_at=now,
+            expires_at=expires_at,
+        )
+        if not swapped:
+            transaction.set_rollback(True)
+            return False
+        BlacklistedToken.objects.create(token=retired)
+    session.current, session.expires_at = successor, expires_at
+    return True
+
+
+def _is_lost_response(session: Session, jti: str) -> bool:
+    window = timedelta(seconds=settings.REFRESH_REUSE_SECONDS)
+    return (
+        session.retired_jti == jti
+        and session.rotated_at is not None
+        and timezone.now() - session.rotated_at <= window
+    )
+
+
+@transaction.atomic
+def _end_for_reuse(session: Session) -> None:
+    """Committed before the refusal is raised: an exception inside would undo it."""
+    if Session.objects.filter(pk=session.pk).end("refresh token reused"):
+        audit.record(
+            audit.Kind.SESSION_REUSE_DETECTED,
+            object_id=session.id,
+            after={"user_id": session.user_id, "signed_in_from": session.address},
+        )
+
+
+def end_by_access_token(encoded: str) -> None:
+    """Log out. An authentic token of any age serves, and of a session that ended already.
+
+    Raises Unauthorized for one that is not ours.
+    """
+    try:
+        token = AccessToken.authentic(encoded)
+    except TokenError as error:
+        raise Unauthorized from error
+    Session.objects.filter(pk=token.session_id, user_id=token.user_id).end("logged out")
+
+
+def end_all(user: User, reason: str, *, except_session: str | None = None) -> int:
+    """End every session of a user, but one where that is asked for. Returns how many ended."""
+    return user.sessions.exclude(pk=except_session).end(reason)

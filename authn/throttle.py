@@ -1,0 +1,98 @@
+"""How often a secret may be guessed. Contract, section 6.
+
+An attempt is reserved before any hashing and given back unless it fails, so that parallel
+guesses cannot slip by. Giving back is counting in a second bucket of the same window: what has
+failed is what was reserved less what was given back.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
+from django.utils import timezone
+
+from accounts import documents
+from accounts.models import normalise_document
+from authn import ratelimit
+from authn.models import Session
+from authn.ratelimit import Bucket
+from fluxiq import origin
+from fluxiq.addresses import counting_identity
+from fluxiq.errors import RateLimited, Unauthorized
+from fluxiq.limits import Usage
+
+PAIR_LIMIT, PAIR_WINDOW = 5, 15 * 60  # 5 failures in 15 minutes, one document from one address
+DOCUMENT_LIMIT, DOCUMENT_WINDOW = 50, 60 * 60  # 50 failures in an hour, one document from anywhere
+KNOWN_ADDRESS_AGE = timedelta(days=30)
+
+
+def _subject(document: str) -> str:
+    """What one document counts as, however it is written; no document counts as itself."""
+    try:
+        return normalise_document(document)
+    except documents.InvalidDocument:
+        return document
+
+
+class Attempt:
+    """One reserved attempt at the secret of a document, from the address of the work in hand."""
+
+    def __init__(self, document: str) -> None:
+        self._document = _subject(document)
+        self._address = origin.current().address
+        pair = f"{self._document} {counting_identity(self._address)}"
+        self._buckets = (
+            Bucket("signin-pair", pair, PAIR_LIMIT, PAIR_WINDOW),
+            Bucket("signin-document", self._document, DOCUMENT_LIMIT, DOCUMENT_WINDOW),
+        )
+
+    def reserve(self) -> None:
+        """Count the attempt. Raises RateLimited where it is one too many."""
+        pair, document = (self._reserve(bucket) for bucket in self._buckets)
+        if pair.is_exceeded:
+            self.give_back()
+            raise RateLimited(pair)
+        if document.is_exceeded and not self._is_known_address():
+            self.give_back()
+            raise RateLimited(document)
+
+    def give_back(self) -> None:
+        """Take the attempt out of the count again: it was no failure."""
+        for bucket in self._buckets:
+            ratelimit.count(_returns(bucket))
+
+    def _reserve(self, bucket: Bucket) -> Usage:
+        reserved = ratelimit.count(bucket)
+        returned = ratelimit.count(_returns(bucket), increment=False)
+        failures = reserved.count - returned.count
+        return Usage(bucket.kind, bucket.limit, failures, bucket.window, reserved.reset)
+
+    def _is_known_address(self) -> bool:
+        """Whether this document signed in from here lately, so that a stranger's guesses do not
+        lock its owner out."""
+        since = timezone.now() - KNOWN_ADDRESS_AGE
+        return Session.objects.filter(
+            user__document=self._document, address=self._address, created_at__gte=since
+        ).exists()
+
+
+def _returns(bucket: Bucket) -> Bucket:
+    return Bucket(f"{bucket.kind}-returned", bucket.owner, bucket.limit, bucket.window)
+
+
+@contextmanager
+def attempt(document: str) -> Iterator[None]:
+    """Guard a block that tries a secret: leaving it by Unauthorized is a failure, else none.
+
+    Raises RateLimited before the block where too many failed.
+    """
+    reserved = Attempt(document)
+    reserved.reserve()
+    try:
+        yield
+    except Unauthorized:
+        raise
+    except BaseException:
+        reserved.give_back()
+        raise
+    reserved.give_back()

@@ -1,0 +1,25 @@
+"""The routes of authentication, below `/api/v1`."""
+
+from django.urls import path
+
+from authn.views import api_keys, me, tokens, verify
+
+urlpatterns = [
+    path("auth/login", tokens.LoginView.as_view()),
+    path("auth/refresh", tokens.RefreshView.as_view()),
+    path("auth/logout", tokens.LogoutView.as_view()),
+    path("auth/me", me.MeView.as_view()),
+    path("auth/password", me.PasswordView.as_view()),
+    path("auth/sessions", me.SessionListView.as_view()),
+    path("auth/sessions/<str:session_id>", me.SessionView.as_view()),
+    path("auth/verify", verify.VerifyView.as_view()),
+    path("auth/introspect", tokens.IntrospectView.as_view()),
+    path("auth/revoke", tokens.RevokeView.as_view()),
+    path("auth/invitations/accept", tokens.InvitationAcceptView.as_view()),
+    path("merchants/<str:merchant_id>/api-keys", api_keys.ApiKeyListView.as_view()),
+    path("merchants/<str:merchant_id>/api-keys/<str:key_id>", api_keys.ApiKeyView.as_view()),
+    path(
+        "merchants/<str:merchant_id>/api-keys/<str:key_id>/rotate",
+        api_keys.ApiKeyRotateView.as_view(),
+    ),
+]

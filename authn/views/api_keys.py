@@ -1,0 +1,94 @@
+"""Managing a merchant's API keys, with an access token alone: keys never manage keys."""
+
+from datetime import timedelta
+from http import HTTPStatus
+from typing import ClassVar
+
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from authn.authentication import user_of
+from authn.models import ApiKey
+from authn.models.api_key import forbid_granting_beyond
+from authn.serializers import ApiKeyChange, ApiKeyCreation, ApiKeyRotation, ApiKeySerializer
+from fluxiq import ids
+from fluxiq.http import TOKEN_ONLY
+from fluxiq.scopes import Reserved
+from fluxiq.views import ApiView, data, no_content
+from merchants.models import Merchant, require
+
+
+class ApiKeyListView(ApiView):
+    """The keys of a merchant, and issuing one."""
+
+    kinds = TOKEN_ONLY
+    required_permissions: ClassVar = {
+        "GET": Reserved.API_KEYS_READ,
+        "POST": Reserved.API_KEYS_WRITE,
+    }
+
+    def get(self, request: Request, merchant_id: str) -> Response:
+        require(self.principal, Reserved.API_KEYS_READ, merchant_id)
+        rows = ApiKey.objects.filter(merchant_id=merchant_id).select_related("successor")
+        return self.page(rows, ApiKeySerializer)
+
+    def post(self, request: Request, merchant_id: str) -> Response:
+        require(self.principal, Reserved.API_KEYS_WRITE, merchant_id)
+        body = self.read(ApiKeyCreation)
+        forbid_granting_beyond(self.principal, merchant_id, body["permissions"])
+        api_key, secret = ApiKey.objects.issue(
+            Merchant.objects.get(pk=merchant_id), created_by=user_of(request), **body
+        )
+        return data(ApiKeySerializer, api_key, HTTPStatus.CREATED, key=secret)
+
+
+class ApiKeyDetail(ApiView):
+    """What the views of one key share."""
+
+    kinds = TOKEN_ONLY
+
+    def api_key(self, merchant_id: str, key_id: str) -> ApiKey:
+        """The key. Raises NotFound or Forbidden as it is judged at its merchant."""
+        rows = (
+            ApiKey.objects.at_merchants_of(self.principal)
+            .filter(merchant_id=merchant_id)
+            .select_related("merchant", "successor")
+        )
+        return self.judged(rows, ids.Prefix.API_KEY, key_id)
+
+
+class ApiKeyView(ApiKeyDetail):
+    """One key: shown, changed, revoked."""
+
+    required_permissions: ClassVar = {
+        "GET": Reserved.API_KEYS_READ,
+        "PATCH": Reserved.API_KEYS_WRITE,
+        "DELETE": Reserved.API_KEYS_WRITE,
+    }
+
+    def get(self, request: Request, merchant_id: str, key_id: str) -> Response:
+        return data(ApiKeySerializer, self.api_key(merchant_id, key_id))
+
+    def patch(self, request: Request, merchant_id: str, key_id: str) -> Response:
+        api_key = self.api_key(merchant_id, key_id)
+        body = self.read(ApiKeyChange)
+        forbid_granting_beyond(self.principal, merchant_id, body.get("permissions", ()))
+        api_key.change(body)
+        return data(ApiKeySerializer, api_key)
+
+    def delete(self, request: Request, merchant_id: str, key_id: str) -> Response:
+        self.api_key(merchant_id, key_id).revoke("revoked by a member")
+        return no_content()
+
+
+class ApiKeyRotateView(ApiKeyDetail):
+    """Make a key's successor; the old key goes on for its grace."""
+
+    required_permissions: ClassVar = {"POST": Reserved.API_KEYS_WRITE}
+
+    def post(self, request: Request, merchant_id: str, key_id: str) -> Response:
+        api_key = self.api_key(merchant_id, key_id)
+        grace = timedelta(seconds=self.read(ApiKeyRotation)["grace_seconds"])
+        forbid_granting_beyond(self.principal, merchant_id, api_key.permissions)
+        successor, secret = api_key.rotate(grace, created_by=user_of(request))
+        return data(ApiKeySerializer, successor, HTTPStatus.CREATED, key=secret)

@@ -1,0 +1,15 @@
+"""The public signing keys, for whoever verifies tokens without asking us (RFC 7517)."""
+
+from django.http import HttpRequest, JsonResponse
+from django.views.decorators.http import require_safe
+
+from authn import signing
+
+MAX_AGE = 300  # seconds; a new key is published this long before it signs
+
+
+@require_safe
+def jwks(request: HttpRequest) -> JsonResponse:
+    """The JWK set; empty where all keys are shared secrets."""
+    headers = {"Cache-Control": f"public, max-age={MAX_AGE}"}
+    return JsonResponse(signing.jwks(), headers=headers)
