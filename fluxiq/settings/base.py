@@ -1,0 +1,239 @@
+"""What every deployment shares. Nothing secret, and nothing that a deployment must decide."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+from corsheaders.defaults import default_headers
+from django.core.exceptions import ImproperlyConfigured
+from environ import FileAwareEnv
+
+from fluxiq.addresses import parse_networks
+
+BASE_DIR = Path(__file__).resolve().parent.parent.parent
+
+env = FileAwareEnv()  # NAME, or NAME_FILE naming a file that holds it
+
+
+def rate(name: str, default: str) -> tuple[int, int]:
+    """A rate such as `1000/m` as (requests, seconds). Raises ImproperlyConfigured."""
+    match = re.fullmatch(r"([1-9][0-9]{0,8})/([smh])", env.str(name, default).strip())
+    if match is None:
+        raise ImproperlyConfigured(f"{name} must be like {default}: a number, /, and s, m or h")
+    return int(match[1]), {"s": 1, "m": 60, "h": 3600}[match[2]]
+
+
+def networks(name: str) -> Any:
+    """A comma-separated list of CIDRs. Raises ImproperlyConfigured."""
+    try:
+        return parse_networks(env.list(name, default=[]))
+    except ValueError as error:
+        raise ImproperlyConfigured(f"{name}: {error}") from error
+
+
+def seconds(name: str, default: int) -> int:
+    """A positive number of seconds. Raises ImproperlyConfigured."""
+    try:
+        value = env.int(name, default)
+    except ValueError as error:
+        raise ImproperlyConfigured(f"{name} must be a number of seconds") from error
+    if value < 1:
+        raise ImproperlyConfigured(f"{name} must be at least 1 second")
+    return int(value)
+
+
+def database(url: str) -> dict[str, Any]:
+    """Django's settings for a database URL: SQLite, or PostgreSQL with a pool per process."""
+    config: dict[str, Any] = FileAwareEnv.db_url_config(url)
+    options: dict[str, Any] = config.setdefault("OPTIONS", {})
+    if config["ENGINE"].endswith("sqlite3"):
+        config["OPTIONS"] = {
+            **options,
+            # IMMEDIATE: a transaction that reads before it writes must not find the file taken.
+            "transaction_mode": "IMMEDIATE",
+            "timeout": 5,
+            "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;"
+            " PRAGMA foreign_keys=ON;",
+        }
+    elif config["ENGINE"].endswith("postgresql"):
+        config["CONN_MAX_AGE"] = 0  # the pool keeps connections
+        options.setdefault("connect_timeout", 3)
+        options["pool"] = {
+            "min_size": 1,
+            "max_size": env.int("DATABASE_POOL_SIZE", env.int("WEB_THREADS", 4)),
+            "timeout": 2,
+        }
+    else:
+        raise ImproperlyConfigured("DATABASE_URL must be a sqlite: or postgres: URL")
+    return config
+
+
+def cache(redis_url: str, fallback: Path) -> dict[str, Any]:
+    """The counters: Redis or Valkey where there is one, else shared by this machine's workers."""
+    if redis_url:
+        return {
+            "BACKEND": "fluxiq.counters.SharedCounters",
+            "LOCATION": redis_url,
+            "KEY_PREFIX": "fluxiq",
+            "OPTIONS": {"fallback": str(fallback)},
+        }
+    return {"BACKEND": "fluxiq.counters.EmbeddedCounters", "LOCATION": str(fallback)}
+
+
+DEBUG = False
+ROOT_URLCONF = "fluxiq.urls"
+WSGI_APPLICATION = "fluxiq.wsgi.application"
+AUTH_USER_MODEL = "accounts.User"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+APPEND_SLASH = False
+LANGUAGE_CODE = "en"
+TIME_ZONE = "UTC"
+USE_TZ = True
+
+INSTALLED_APPS = [
+    "fluxiq.audit",
+    "accounts",
+    "merchants",
+    "authn",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "corsheaders",
+    "rest_framework",
+    "rest_framework_simplejwt.token_blacklist",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "fluxiq.middleware.RequestOriginMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "authn.middleware.GateMiddleware",
+    "corsheaders.middleware.CorsMiddleware",
+    "fluxiq.middleware.StaffSessionMiddleware",
+    "fluxiq.middleware.StaffCsrfMiddleware",
+    "fluxiq.middleware.StaffAuthenticationMiddleware",
+    "fluxiq.middleware.StaffMessageMiddleware",
+    "fluxiq.middleware.StaffActorMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "fluxiq" / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+
+STATIC_URL = "/static/"
+STATICFILES_DIRS = [BASE_DIR / "fluxiq" / "static"]
+STATIC_ROOT = BASE_DIR / "var" / "static"
+
+# Who may call
+ALLOWED_HOSTS: list[str] = env.list("ALLOWED_HOSTS", default=[])
+TRUSTED_PROXIES = networks("TRUSTED_PROXIES")
+CORS_ALLOWED_ORIGINS = env.list("CORS_ALLOWED_ORIGINS", default=[])
+# Preflights are the gateways' own affair where a gateway asks us about a request.
+CORS_URLS_REGEX = r"^/api/(?!v1/auth/(verify|introspect)$)"
+CORS_ALLOW_HEADERS = (*default_headers, "idempotency-key", "x-request-id")
+CORS_EXPOSE_HEADERS = [
+    "X-RateLimit-Limit",
+    "X-RateLimit-Remaining",
+    "X-RateLimit-Reset",
+    "RateLimit-Policy",
+    "RateLimit",
+    "Retry-After",
+    "X-Request-ID",
+]
+
+# Credentials
+FLUXIQ_ENVIRONMENT = env.str("FLUXIQ_ENVIRONMENT", "live")
+if FLUXIQ_ENVIRONMENT not in ("live", "test"):
+    raise ImproperlyConfigured("FLUXIQ_ENVIRONMENT must be live or test")
+VERIFY_DOCUMENT_CHECK_DIGITS = env.bool("VERIFY_DOCUMENT_CHECK_DIGITS", False)
+ACCESS_TOKEN_SECONDS = 15 * 60
+REFRESH_TOKEN_SECONDS = 7 * 24 * 60 * 60
+SESSION_MAX_AGE = seconds("SESSION_MAX_AGE", 30 * 24 * 60 * 60)
+REFRESH_REUSE_SECONDS = env.int("REFRESH_REUSE_SECONDS", 10)
+
+PASSWORD_HASHERS = ["accounts.hashers.Argon2id"]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "accounts.passwords.LengthValidator"},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+
+# simplejwt's token classes are subclassed in authn.tokens, on the key ring of authn.signing.
+SIMPLE_JWT = {"SIGNING_KEY": "", "USER_ID_CLAIM": "sub"}
+
+# Limits
+RATE_LIMIT_API_KEY = rate("RATE_LIMIT_API_KEY", "1000/m")
+RATE_LIMIT_JWT = rate("RATE_LIMIT_JWT", "100/m")
+RATE_LIMIT_ANONYMOUS = rate("RATE_LIMIT_ANONYMOUS", "10/m")
+RATE_LIMIT_SERVICE_KEY = rate("RATE_LIMIT_SERVICE_KEY", "10000/m")
+RATELIMIT_USE_CACHE = "default"
+# django-ratelimit knows our backends no more than they know it; authn.checks asks in its place
+# whether what counts is shared by all workers.
+SILENCED_SYSTEM_CHECKS = ["django_ratelimit.E003", "django_ratelimit.W001"]
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["authn.authentication.GateAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["authn.permissions.DeclaredPermission"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["fluxiq.parsers.StrictJSONParser"],
+    "DEFAULT_METADATA_CLASS": None,
+    "DEFAULT_SCHEMA_CLASS": "fluxiq.schema.EnvelopeSchema",
+    "EXCEPTION_HANDLER": "fluxiq.errors.drf_exception_handler",
+    "URL_FORMAT_OVERRIDE": None,
+    "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
+}
+
+SPECTACULAR_SETTINGS = {
+    "TITLE": "FluxiQ Core authentication",
+    "DESCRIPTION": "Who may call the FluxiQ payment gateway, and what they may do there.",
+    "VERSION": "1.0.0",
+    "OAS_VERSION": "3.1.0",
+    "SCHEMA_PATH_PREFIX": r"/api/v1",
+    "POSTPROCESSING_HOOKS": ["fluxiq.schema.add_components"],
+    "COMPONENT_SPLIT_REQUEST": True,
+}
+
+# The staff console's session
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_AGE = 8 * 60 * 60
+CSRF_COOKIE_SAMESITE = "Lax"
+X_FRAME_OPTIONS = "DENY"
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "filters": {"request": {"()": "fluxiq.logs.RequestFilter"}},
+    "formatters": {
+        "line": {"format": "%(asctime)s %(levelname)s %(name)s [%(request_id)s] %(message)s"}
+    },
+    "handlers": {
+        "console": {
+            "class": "logging.StreamHandler",
+            "filters": ["request"],
+            "formatter": "line",
+        }
+    },
+    "root": {"handlers": ["console"], "level": "INFO"},
+    "loggers": {
+        "django": {"handlers": [], "level": "INFO", "propagate": True},
+        # Every 4xx as a warning would bury what matters; the answer says it to the client.
+        "django.request": {"handlers": [], "level": "ERROR", "propagate": True},
+    },
+}

@@ -1,0 +1,32 @@
+"""The whole map.
+
+A trap for readers: `/api/v1/accounts` serves payment accounts (`merchants.PaymentAccount`); the
+Django app `accounts/` holds the people, who are members at `/api/v1/users`.
+"""
+
+from django.contrib import admin
+from django.urls import URLPattern, URLResolver, include, path
+
+from authn.views.jwks import jwks
+from fluxiq import health
+from fluxiq.docs import DocsView, SchemaView
+
+api: list[URLPattern | URLResolver] = [
+    path("", include("authn.urls")),
+    path("", include("merchants.urls")),
+    path("openapi.json", SchemaView.as_view(), name="schema"),
+    path("docs", DocsView.as_view(), name="docs"),
+]
+
+urlpatterns = [
+    path("api/v1/", include(api)),
+    path(".well-known/jwks.json", jwks),
+    path("healthz", health.live),
+    path("readyz", health.ready),
+    path("admin/", admin.site.urls),
+]
+
+handler400 = "fluxiq.errors.handler400"
+handler403 = "fluxiq.errors.handler403"
+handler404 = "fluxiq.errors.handler404"
+handler500 = "fluxiq.errors.handler500"

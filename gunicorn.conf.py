@@ -1,0 +1,53 @@
+"""gunicorn's settings, each from the environment where an operator may want another."""
+
+import os
+from ipaddress import IPv4Network, ip_network
+from pathlib import Path
+
+_production = os.environ.get("DJANGO_SETTINGS_MODULE") == "fluxiq.settings.production"
+# Outside production nobody but this machine can connect, unless BIND_HOST says so.
+_host = os.environ.get("BIND_HOST") or ("0.0.0.0" if _production else "127.0.0.1")
+_port = os.environ.get("PORT") or "8000"
+bind = f"[{_host}]:{_port}" if ":" in _host else f"{_host}:{_port}"
+
+worker_class = "gthread"
+workers = int(os.environ.get("WEB_CONCURRENCY") or max(2, min(os.cpu_count() or 1, 8)))
+threads = int(os.environ.get("WEB_THREADS") or 4)
+preload_app = False
+
+# A proxy in front must drop idle connections sooner, or it will write to one that was just closed.
+keepalive = 30
+graceful_timeout = 30
+# Off (0) by default; with it, workers restart after about as many requests, not all at once.
+max_requests = int(os.environ.get("WEB_MAX_REQUESTS") or 0)
+max_requests_jitter = max_requests // 10
+
+# Heartbeats in memory: on a disk a slow write would look like a hung worker.
+worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None
+# Nothing here is managed at run time, and the socket would be one more file to write.
+control_socket_disable = True
+# The application writes the log lines of requests.
+accesslog = None
+
+limit_request_line = 4094
+limit_request_fields = 100
+limit_request_field_size = 8190
+
+
+def _peers(trusted: str) -> list[str]:
+    """TRUSTED_PROXIES as gunicorn compares them: no host bits, and IPv4 as IPv6 sockets show it."""
+    items = (item.strip() for item in trusted.split(","))
+    networks = [ip_network(item, strict=False) for item in items if item]
+    mapped = [
+        f"::ffff:{network.network_address}/{96 + network.prefixlen}"
+        for network in networks
+        if isinstance(network, IPv4Network)
+    ]
+    return [*map(str, networks), *mapped]
+
+
+# Only these peers are believed about the scheme (wsgi.url_scheme), and about nothing else: gunicorn
+# would also take SCRIPT_NAME and PATH_INFO from their headers, which some proxies let clients send.
+forwarded_allow_ips = ",".join(_peers(os.environ.get("TRUSTED_PROXIES", "")))
+secure_scheme_headers = {"X-FORWARDED-PROTO": "https"}
+forwarder_headers = ""
