@@ -1,0 +1,78 @@
+"""Objects for tests, made through the same managers as the product's."""
+
+from typing import Any
+
+from factory.declarations import Sequence, SubFactory
+from factory.django import DjangoModelFactory
+
+from accounts.models import User
+from authn.models import ApiKey
+from fluxiq.scopes import Role, Scope
+from merchants.models import Membership, Merchant, PaymentAccount
+
+PASSWORD = "correct horse battery"
+
+
+class UserFactory(DjangoModelFactory[User]):
+    """A person who can sign in with PASSWORD."""
+
+    class Meta:
+        model = User
+
+    document = Sequence(lambda n: f"{10_000_000_000 + n}")
+    name = Sequence(lambda n: f"Person {n}")
+    password = PASSWORD
+
+    @classmethod
+    def _create(cls, model_class: type[User], *args: Any, **kwargs: Any) -> User:
+        return User.objects.create_user(kwargs.pop("document"), kwargs.pop("password"), **kwargs)
+
+
+class MerchantFactory(DjangoModelFactory[Merchant]):
+    """A merchant."""
+
+    class Meta:
+        model = Merchant
+
+    name = Sequence(lambda n: f"Merchant {n}")
+    document = Sequence(lambda n: f"{10_000_000_000_000 + n}")
+
+
+class MembershipFactory(DjangoModelFactory[Membership]):
+    """A membership in force."""
+
+    class Meta:
+        model = Membership
+
+    merchant = SubFactory(MerchantFactory)
+    user = SubFactory(UserFactory)
+    role = Role.OWNER
+
+    @classmethod
+    def _create(cls, model_class: type[Membership], *args: Any, **kwargs: Any) -> Membership:
+        membership: Membership = Membership.objects.add(
+            kwargs["merchant"], kwargs["user"], kwargs["role"]
+        )
+        return membership
+
+
+class PaymentAccountFactory(DjangoModelFactory[PaymentAccount]):
+    """An open payment account."""
+
+    class Meta:
+        model = PaymentAccount
+
+    merchant = SubFactory(MerchantFactory)
+    name = Sequence(lambda n: f"Account {n}")
+    number = Sequence(lambda n: f"{n:08d}-0")
+
+
+def issue_key(merchant: Merchant, *permissions: str, **options: Any) -> tuple[ApiKey, str]:
+    """An API key of a merchant, and its secret. Without permissions: `accounts:read`."""
+    api_key, secret = ApiKey.objects.issue(
+        merchant,
+        name=options.pop("name", "A key"),
+        permissions=permissions or (Scope.ACCOUNTS_READ,),
+        **options,
+    )
+    return api_key, secret
