@@ -6,6 +6,7 @@ Django app `accounts/` holds the people, who are members at `/api/v1/users`.
 
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
+from django.views.generic import RedirectView
 
 from authn.views.jwks import jwks
 from fluxiq import health
@@ -19,6 +20,7 @@ api: list[URLPattern | URLResolver] = [
 ]
 
 urlpatterns = [
+    path("", RedirectView.as_view(url="/api/v1/docs")),
     path("api/v1/", include(api)),
     path(".well-known/jwks.json", jwks),
     path("healthz", health.live),

@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterable
 from io import BytesIO
 from typing import Any
 
+from django.core import checks
+from django.core.exceptions import ImproperlyConfigured
 from django.core.wsgi import get_wsgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "fluxiq.settings.local")
@@ -32,4 +34,14 @@ class ChunkedBodies:
         return self._application(environ, start_response)
 
 
+def refuse_misconfiguration() -> None:
+    """Run the system checks that `manage.py` would. Raises ImproperlyConfigured, naming each
+    error: a server that starts with a key ring it cannot use would refuse everybody."""
+    found = checks.run_checks(tags=[checks.Tags.security, checks.Tags.caches])
+    errors = [f"{message.msg} {message.hint or ''}" for message in found if message.is_serious()]
+    if errors:
+        raise ImproperlyConfigured("; ".join(errors))
+
+
 application = ChunkedBodies(get_wsgi_application())
+refuse_misconfiguration()

@@ -252,19 +252,19 @@ class ApiKey(models.Model):
     def note_use(self, secret: str, address: str) -> None:
         """Move the key to the newest pepper, and note when and whence it was used.
 
-        Touches those columns alone, so that it can never undo a concurrent revocation; never
-        moves `last_used_at` backwards; writes at most once in LAST_USED_STEP.
+        Touches those columns alone, so that it can never undo a concurrent revocation; of many
+        uses in a minute one writes, and `last_used_at` never moves backwards.
         """
-        now = timezone.now()
-        newest = peppers()[0]
-        changes: dict[str, Any] = {}
+        now, newest, row = timezone.now(), peppers()[0], ApiKey.objects.filter(pk=self.pk)
         if self.pepper_id != newest.id:
-            changes |= {"pepper_id": newest.id, "digest": newest.digest(secret)}
-        if self.last_used_at is None or now - self.last_used_at >= LAST_USED_STEP:
-            changes |= {"last_used_at": now, "last_used_address": address}
-        if changes:
-            unseen = Q(last_used_at__isnull=True) | Q(last_used_at__lte=now)
-            ApiKey.objects.filter(unseen, pk=self.pk).update(**changes)
+            row.filter(pepper_id=self.pepper_id).update(
+                pepper_id=newest.id, digest=newest.digest(secret)
+            )
+        due = now - LAST_USED_STEP
+        if self.last_used_at is None or self.last_used_at <= due:
+            row.filter(Q(last_used_at__isnull=True) | Q(last_used_at__lte=due)).update(
+                last_used_at=now, last_used_address=address
+            )
 
     @transaction.atomic
     def revoke(self, reason: str = "") -> bool:

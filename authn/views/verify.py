@@ -2,14 +2,25 @@
 
 from typing import Any, ClassVar
 
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.response import Response
 
 from fluxiq import ids
 from fluxiq.errors import Forbidden, ValidationFailed
 from fluxiq.principals import Principal
+from fluxiq.schema import empty
 from fluxiq.scopes import ALL, grants, is_known
 from fluxiq.views import ApiView
 from merchants.models import Merchant
+
+# What a gateway passes on to the service behind it.
+AUTH_HEADERS = {
+    "X-Auth-Kind": "`api_key` or `user`.",
+    "X-Auth-Subject": "`key_…` or `usr_…`.",
+    "X-Auth-Merchants": "Comma-separated: the merchants where every permission asked for is held;"
+    " `*` for platform staff.",
+    "X-Auth-Permissions": "Space-separated, wildcards expanded: what is held at every one of them.",
+}
 
 
 def judge(principal: Principal, permissions: list[str], merchant_id: str | None) -> list[str]:
@@ -43,12 +54,44 @@ def judge(principal: Principal, permissions: list[str], merchant_id: str | None)
 class VerifyView(ApiView):
     """200 with the `X-Auth-*` headers, or the refusal that the gateway passes on."""
 
+    tag = "For gateways"
+
+    @extend_schema(methods=["POST", "PUT", "PATCH", "DELETE"], exclude=True)
+    @extend_schema(
+        methods=["GET"],
+        operation_id="verify",
+        summary="Ask whether a call may pass",
+        description="Sends on the caller's Authorization header, and names what the call needs;"
+        " without `permission` it only authenticates. Every method is answered alike, OPTIONS too,"
+        " so that a gateway may pass its own on. The request counts to the caller.",
+        parameters=[
+            OpenApiParameter(
+                "permission",
+                {"type": "array", "items": {"$ref": "#/components/schemas/Permission"}},
+                explode=True,
+                description="May repeat: all must be held. Of several missing, the first is named.",
+            ),
+            OpenApiParameter(
+                "merchant_id",
+                str,
+                description="Where. Without it: at one merchant or more. Unknown or foreign: 403.",
+            ),
+            *(
+                OpenApiParameter(name, str, "header", response=[200], description=text)
+                for name, text in AUTH_HEADERS.items()
+            ),
+        ],
+        responses={200: empty("The call may pass."), 403: Forbidden},
+    )
     def check(self, request: Any, *args: Any, **kwargs: Any) -> Response:
         permissions = request.query_params.getlist("permission")
         unknown = [p for p in permissions if not is_known(p)]
         if unknown:
             raise ValidationFailed({"permission": [f"{p!r} is no permission." for p in unknown]})
-        merchants = judge(self.principal, permissions, request.query_params.get("merchant_id"))
+        merchant_ids = request.query_params.getlist("merchant_id")
+        if len(merchant_ids) > 1:
+            raise ValidationFailed({"merchant_id": ["Ask about one merchant at a time."]})
+        merchants = judge(self.principal, permissions, next(iter(merchant_ids), None))
         concrete = [m for m in merchants if m != ALL]
         headers = {
             "X-Auth-Kind": self.principal.kind.value,

@@ -15,9 +15,17 @@ BASE_DIR = Path(__file__).resolve().parent.parent.parent
 env = FileAwareEnv()  # NAME, or NAME_FILE naming a file that holds it
 
 
+def text(name: str, default: str = "") -> str:
+    """The variable as it stands, or what its _FILE holds, without white space around it.
+
+    Not `env.str`: that takes a value that begins with `$` for the name of another variable.
+    """
+    return str(env.ENVIRON.get(name, "")).strip() or default
+
+
 def rate(name: str, default: str) -> tuple[int, int]:
     """A rate such as `1000/m` as (requests, seconds). Raises ImproperlyConfigured."""
-    match = re.fullmatch(r"([1-9][0-9]{0,8})/([smh])", env.str(name, default).strip())
+    match = re.fullmatch(r"([1-9][0-9]{0,8})/([smh])", text(name, default))
     if match is None:
         raise ImproperlyConfigured(f"{name} must be like {default}: a number, /, and s, m or h")
     return int(match[1]), {"s": 1, "m": 60, "h": 3600}[match[2]]
@@ -159,7 +167,7 @@ CORS_EXPOSE_HEADERS = [
 ]
 
 # Credentials
-FLUXIQ_ENVIRONMENT = env.str("FLUXIQ_ENVIRONMENT", "live")
+FLUXIQ_ENVIRONMENT = text("FLUXIQ_ENVIRONMENT", "live")
 if FLUXIQ_ENVIRONMENT not in ("live", "test"):
     raise ImproperlyConfigured("FLUXIQ_ENVIRONMENT must be live or test")
 VERIFY_DOCUMENT_CHECK_DIGITS = env.bool("VERIFY_DOCUMENT_CHECK_DIGITS", False)
@@ -201,12 +209,27 @@ REST_FRAMEWORK = {
 
 SPECTACULAR_SETTINGS = {
     "TITLE": "FluxiQ Core authentication",
-    "DESCRIPTION": "Who may call the FluxiQ payment gateway, and what they may do there.",
     "VERSION": "1.0.0",
     "OAS_VERSION": "3.1.0",
     "SCHEMA_PATH_PREFIX": r"/api/v1",
-    "POSTPROCESSING_HOOKS": ["fluxiq.schema.add_components"],
-    "COMPONENT_SPLIT_REQUEST": True,
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enum_id_removal",
+        "fluxiq.schema.complete",
+    ],
+    "COMPONENT_SPLIT_PATCH": False,  # the body of a PATCH is a serializer of its own
+    "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
+    "SORT_OPERATIONS": False,
+    "SORT_OPERATION_PARAMETERS": False,
+    "TAGS": [
+        {"name": "Authentication", "description": "Sign in, stay signed in, sign out."},
+        {"name": "Sessions", "description": "Where you are signed in."},
+        {"name": "API keys", "description": "Credentials for a merchant's servers."},
+        {"name": "Merchants", "description": "The businesses that you belong to."},
+        {"name": "Accounts", "description": "A merchant's payment accounts."},
+        {"name": "Users", "description": "The people of a merchant, and their roles."},
+        {"name": "For gateways", "description": "What other services ask about a caller."},
+        {"name": "Documentation", "description": "This document, and a page to try it."},
+    ],
 }
 
 # The staff console's session

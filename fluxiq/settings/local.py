@@ -12,9 +12,10 @@ from environ import Env
 
 from fluxiq.counters import default_location
 from fluxiq.settings.base import *  # noqa: F403 - the idiom of layered settings
-from fluxiq.settings.base import BASE_DIR, cache, database, env
+from fluxiq.settings.base import BASE_DIR, cache, database, env, text
 
 VAR = BASE_DIR / "var"
+SECRETS = {"SECRET_KEY": "", "JWT_SIGNING_KEYS": "local-1:", "API_KEY_PEPPERS": "local-1:"}
 
 
 def make_secrets_once(path: Path) -> None:
@@ -22,11 +23,7 @@ def make_secrets_once(path: Path) -> None:
     path.parent.mkdir(mode=0o700, exist_ok=True)
     if path.exists():
         return
-    lines = (
-        f"SECRET_KEY={secrets.token_urlsafe(48)}",
-        f"JWT_SIGNING_KEYS=local-1:{secrets.token_urlsafe(48)}",
-        f"API_KEY_PEPPERS=local-1:{secrets.token_urlsafe(48)}",
-    )
+    lines = (f"{name}={start}{secrets.token_urlsafe(48)}" for name, start in SECRETS.items())
     draft = path.with_name(f"{path.name}.{os.getpid()}")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w") as file:
@@ -36,16 +33,20 @@ def make_secrets_once(path: Path) -> None:
     draft.unlink()
 
 
-make_secrets_once(VAR / "secrets.env")
-Env.read_env(VAR / "secrets.env")  # what the environment sets already goes first
+if not all(text(name) for name in SECRETS):
+    make_secrets_once(VAR / "secrets.env")
+    Env.read_env(VAR / "secrets.env")  # what the environment sets already goes first
 
-SECRET_KEY = env.str("SECRET_KEY")
-JWT_SIGNING_KEYS = env.str("JWT_SIGNING_KEYS")
-API_KEY_PEPPERS = env.str("API_KEY_PEPPERS")
+SECRET_KEY = text("SECRET_KEY")
+JWT_SIGNING_KEYS = text("JWT_SIGNING_KEYS")
+API_KEY_PEPPERS = text("API_KEY_PEPPERS")
 
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
-DATABASES = {"default": database(env.str("DATABASE_URL", f"sqlite:///{VAR / 'db.sqlite3'}"))}
-CACHES = {"default": cache(env.str("REDIS_URL", ""), default_location(str(BASE_DIR)))}
+DATABASES = {"default": database(text("DATABASE_URL", f"sqlite:///{VAR / 'db.sqlite3'}"))}
+COUNTERS_PATH = text("COUNTERS_PATH", str(default_location(str(BASE_DIR))))
+CACHES = {"default": cache(text("REDIS_URL"), Path(COUNTERS_PATH))}
+
+DEMO_ALLOWED = True  # people with documented passwords (authn.demo)
 
 EMAIL_BACKEND = "django.core.mail.backends.console.EmailBackend"
 

@@ -1,23 +1,26 @@
 """Production: no defaults. What is missing is named, all of it at once, and nothing starts."""
 
+from pathlib import Path
+
 from django.core.exceptions import ImproperlyConfigured
 
 from fluxiq.counters import default_location
 from fluxiq.settings.base import *  # noqa: F403 - the idiom of layered settings
-from fluxiq.settings.base import BASE_DIR, cache, database, env
+from fluxiq.settings.base import BASE_DIR, cache, database, env, text
 
 REQUIRED = ("SECRET_KEY", "JWT_SIGNING_KEYS", "API_KEY_PEPPERS", "DATABASE_URL", "ALLOWED_HOSTS")
 
-_missing = [name for name in REQUIRED if not env.str(name, "")]
+_missing = [name for name in REQUIRED if not text(name)]
 if _missing:
     raise ImproperlyConfigured("production needs these in its environment: " + ", ".join(_missing))
 
-SECRET_KEY = env.str("SECRET_KEY")
-JWT_SIGNING_KEYS = env.str("JWT_SIGNING_KEYS")
-API_KEY_PEPPERS = env.str("API_KEY_PEPPERS")
+SECRET_KEY = text("SECRET_KEY")
+JWT_SIGNING_KEYS = text("JWT_SIGNING_KEYS")
+API_KEY_PEPPERS = text("API_KEY_PEPPERS")
 
-DATABASES = {"default": database(env.str("DATABASE_URL"))}
-CACHES = {"default": cache(env.str("REDIS_URL", ""), default_location(str(BASE_DIR)))}
+DATABASES = {"default": database(text("DATABASE_URL"))}
+COUNTERS_PATH = text("COUNTERS_PATH", str(default_location(str(BASE_DIR))))
+CACHES = {"default": cache(text("REDIS_URL"), Path(COUNTERS_PATH))}
 
 VERIFY_DOCUMENT_CHECK_DIGITS = env.bool("VERIFY_DOCUMENT_CHECK_DIGITS", True)
 
@@ -37,7 +40,7 @@ SILENCED_SYSTEM_CHECKS = [
 
 EMAIL_CONFIG = env.email_url("EMAIL_URL", default="smtp://localhost:25")
 vars().update(EMAIL_CONFIG)
-DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", "FluxiQ <no-reply@localhost>")
+DEFAULT_FROM_EMAIL = text("DEFAULT_FROM_EMAIL", "FluxiQ <no-reply@localhost>")
 
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},

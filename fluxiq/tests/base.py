@@ -4,6 +4,7 @@ import json
 from typing import Any
 from unittest import mock
 
+from django.core.cache import cache
 from django.http import HttpResponse
 from django.test import Client, TestCase
 
@@ -154,6 +155,10 @@ class ApiTestCase(TestCase):
         error = self.error(response, 400)
         assert error["code"] == "VALIDATION_ERROR"
         assert sorted(error["details"]) == sorted(fields), error["details"]
+
+    def forget_counts(self) -> None:
+        """Give every bucket its whole limit back, for a test of many calls."""
+        cache.clear()
 
     def at(self, moment: Any) -> Any:
         """A block in which it is that moment, for whatever asks Django's clock."""
