@@ -18,7 +18,7 @@ class DeclaredPermission(BasePermission):
 
     def has_permission(self, request: Request, view: Any) -> bool:
         method = "GET" if request.method == "HEAD" else str(request.method)
-        if not hasattr(view, method.lower()):
+        if method.lower() not in view.http_method_names or not hasattr(view, method.lower()):
             return True  # DRF answers 405 next
         if method not in getattr(view, "required_permissions", {}):
             return False

@@ -27,6 +27,7 @@ class ApiView(APIView):
     authenticated is enough (or nothing is, by `credential`). A view without it is refused.
     """
 
+    http_method_names = ["get", "head", "post", "put", "patch", "delete"]
     credential: ClassVar[Credential] = Credential.REQUIRED
     kinds: ClassVar[frozenset[Kind]] = ANY_KIND
     required_permissions: ClassVar[Mapping[str, Permission | None]]

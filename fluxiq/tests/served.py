@@ -1,0 +1,136 @@
+"""The whole service as it is run: migrated, seeded, behind real gunicorn workers."""
+
+import http.client
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from fluxiq.tests.engines import (
+    PROJECT,
+    Gunicorn,
+    database,
+    require,
+    shared_postgres,
+    start_valkey,
+)
+
+EMBEDDED, SERVERS = "SQLite alone", "PostgreSQL and Valkey"
+ENGINES = (EMBEDDED, SERVERS)
+
+SECRETS = {
+    "DJANGO_SETTINGS_MODULE": "fluxiq.settings.local",
+    "SECRET_KEY": "secret-key-of-a-served-test-0123456789-0123456789",
+    "JWT_SIGNING_KEYS": "served-1:signing-key-of-a-served-test-0123456789",
+    "API_KEY_PEPPERS": "served-1:pepper-of-a-served-test-0123456789",
+}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back: the status, the headers by lower-case name, and the bytes."""
+
+    status: int
+    headers: Mapping[str, str]
+    content: bytes
+
+    @property
+    def json(self) -> Any:
+        """The body as JSON."""
+        return json.loads(self.content)
+
+
+@dataclass
+class Service:
+    """A running service, its environment, and what `seed_demo` told of it."""
+
+    gunicorn: Gunicorn
+    environment: Mapping[str, str]
+    demo: dict[str, Any] = field(default_factory=dict)
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        token: str | None = None,
+        body: Any = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """One request on a connection of its own. A body that is no bytes is sent as JSON."""
+        sent = {"Content-Type": "application/json", **(headers or {})}
+        if token is not None:
+            sent["Authorization"] = f"Bearer {token}"
+        data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
+        connection = http.client.HTTPConnection("127.0.0.1", self.gunicorn.port, timeout=30)
+        try:
+            connection.request(method, path, data, sent)
+            response = connection.getresponse()
+            names = {name.lower(): value for name, value in response.getheaders()}
+            return Answer(response.status, names, response.read())
+        finally:
+            connection.close()
+
+    def sign_in(self, index: int = 0) -> dict[str, Any]:
+        """A pair of tokens of the demo's user of that index (0 is the owner)."""
+        user = self.demo["users"][index]
+        body = {"document": user["document"], "password": user["password"]}
+        answer = self.call("POST", "/api/v1/auth/login", None, body)
+        assert answer.status == http.HTTPStatus.OK, answer
+        pair: dict[str, Any] = answer.json["data"]
+        return pair
+
+    def manage(self, *arguments: str) -> str:
+        """What a management command prints, run in the service's environment."""
+        return manage(self.environment, *arguments)
+
+
+def manage(environment: Mapping[str, str], *arguments: str) -> str:
+    """What a management command prints, run as a process of its own."""
+    done = subprocess.run(
+        [sys.executable, "manage.py", *arguments],
+        cwd=PROJECT,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@contextmanager
+def serving(engines: str, *, workers: int = 4, **environment: str) -> Iterator[Service]:
+    """A service with the demo's data, on SQLITE alone or on PostgreSQL and Valkey."""
+    with (
+        tempfile.TemporaryDirectory(prefix="fluxiq-served-") as scratch,
+        _urls(engines, scratch) as urls,
+    ):
+        everything = {
+            **SECRETS,
+            **urls,
+            "COUNTERS_PATH": str(Path(scratch) / "counters" / "counters.sqlite3"),
+            **environment,
+        }
+        manage(everything, "migrate", "--no-input")
+        demo = json.loads(manage(everything, "seed_demo", "--json"))
+        with Gunicorn(everything, workers=workers) as gunicorn:
+            yield Service(gunicorn, everything, demo)
+
+
+@contextmanager
+def _urls(engines: str, scratch: str) -> Iterator[dict[str, str]]:
+    if engines == EMBEDDED:
+        yield {"DATABASE_URL": f"sqlite:///{scratch}/db.sqlite3", "REDIS_URL": ""}
+        return
+    postgres, valkey = require(shared_postgres), require(start_valkey)
+    try:
+        with database(postgres) as url:
+            yield {"DATABASE_URL": url, "REDIS_URL": valkey.url}
+    finally:
+        valkey.stop()
