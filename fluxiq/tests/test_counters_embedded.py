@@ -21,7 +21,8 @@ from django.test import RequestFactory
 from django_ratelimit.core import get_usage
 from pytest_django import Settings
 
-from fluxiq.counters import PURGE_BATCH, PURGE_EVERY, EmbeddedCounters, default_location
+from fluxiq.counters import EmbeddedCounters, default_location
+from fluxiq.counters.embedded import PURGE_BATCH, PURGE_EVERY
 
 LIMIT = 1000
 SPAWN = multiprocessing.get_context("spawn")

@@ -313,13 +313,13 @@ class TestCounting:
     def test_clear_removes_the_keys_of_its_own_prefix_alone(
         self, valkey: Valkey, params: dict[str, Any]
     ) -> None:
-        mine = SharedCounters(valkey.url, {**params, "KEY_PREFIX": "a*[b]?"})
-        other = SharedCounters(valkey.url, {**params, "KEY_PREFIX": "ax[b]y"})
+        mine = SharedCounters(valkey.url, {**params, "KEY_PREFIX": "clear*[b]?"})
+        other = SharedCounters(valkey.url, {**params, "KEY_PREFIX": "clearx[b]y"})
         mine.set_many({str(number): number for number in range(2500)})
         other.set("key", 1)
         mine.clear()
         with valkey.client() as client:
-            assert list(client.scan_iter("a*")) == ["ax[b]y:1:key"]
+            assert list(client.scan_iter("clear*")) == ["clearx[b]y:1:key"]
 
     def test_what_is_no_integer_is_refused(self, counters: SharedCounters) -> None:
         for store in (counters.add, counters.set):
@@ -387,7 +387,7 @@ class TestBreaker:
             start = time.monotonic()
             for _ in range(100):
                 check(counters)
-            assert time.monotonic() - start < 0.1
+            assert time.monotonic() - start < 1
 
     def test_one_thread_at_a_time_probes(self, params: dict[str, Any]) -> None:
         with closing(socket.create_server(("127.0.0.1", 0), backlog=100)) as silent:
@@ -513,7 +513,14 @@ class TestConfiguration:
             SharedCounters(valkey.url, {})
 
     @pytest.mark.parametrize(
-        "url", ["", "http://127.0.0.1", "redis://:s3cret/x@host:6379", "redis://:p@host:s3cret"]
+        "url",
+        [
+            "",
+            "http://127.0.0.1",
+            "redis://:s3cret/x@host:6379",
+            "redis://:p@host:s3cret",
+            "redis://host:6379?unknown=s3cret",
+        ],
     )
     def test_a_url_that_is_none_is_refused_without_repeating_it(
         self, params: dict[str, Any], url: str

@@ -1,0 +1,11 @@
+"""Exact integer counters for rate limits and throttles, as Django cache backends.
+
+`EmbeddedCounters` counts in an SQLite file, for all processes of one machine. `SharedCounters`
+counts in Redis or Valkey, for all machines, and on its own host while the server is away.
+"""
+
+from fluxiq.counters.breaker import Breaker
+from fluxiq.counters.embedded import EmbeddedCounters, default_location
+from fluxiq.counters.shared import SharedCounters
+
+__all__ = ["Breaker", "EmbeddedCounters", "SharedCounters", "default_location"]

@@ -1,0 +1,123 @@
+"""Counters in an SQLite file, for all processes of one machine."""
+
+import hashlib
+import os
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from django.core.cache.backends.base import DEFAULT_TIMEOUT, BaseCache
+from django.core.exceptions import ImproperlyConfigured
+
+from fluxiq.counters.file import counter_file
+
+# A purge may remove twice what was added since the last one, so expired rows cannot pile up.
+PURGE_EVERY = 32
+PURGE_BATCH = 64
+
+_ADD = (
+    "INSERT INTO counters VALUES (?, ?, ?) ON CONFLICT (key) DO UPDATE"
+    " SET value = excluded.value, expires = excluded.expires WHERE expires <= ?"
+)
+_SET = "INSERT OR REPLACE INTO counters VALUES (?, ?, ?)"
+_INCR = "UPDATE counters SET value = value + ? WHERE key = ? AND expires > ? RETURNING value"
+_GET = "SELECT value FROM counters WHERE key = ? AND expires > ?"
+_TOUCH = "UPDATE counters SET expires = ? WHERE key = ? AND expires > ?"
+_DELETE = "DELETE FROM counters WHERE key = ? AND expires > ?"
+_CLEAR = "DELETE FROM counters"
+_PURGE = "DELETE FROM counters WHERE key IN (SELECT key FROM counters WHERE expires <= ? LIMIT ?)"
+
+
+def default_location(identity: str) -> Path:
+    """Return the counter file of the installation that `identity` names, in shared memory if any.
+
+    Every process of the same user that gives the same identity gets the same path.
+    """
+    shared_memory = Path("/dev/shm")  # noqa: S108 (the directory inside is checked to be private)
+    usable = shared_memory.is_dir() and os.access(shared_memory, os.W_OK | os.X_OK)
+    base = shared_memory if usable else Path(tempfile.gettempdir())
+    digest = hashlib.sha256(identity.encode()).hexdigest()[:16]
+    return base / f"fluxiq-{os.geteuid()}-{digest}" / "counters.sqlite3"
+
+
+def integer(value: object) -> int:
+    """The value, where it is an integer. Raises TypeError."""
+    if not isinstance(value, int):
+        raise TypeError(f"a counter holds an integer, not {type(value).__name__}")
+    return value
+
+
+class EmbeddedCounters(BaseCache):
+    """Integer counters in an SQLite file, exact over the threads and processes of one machine.
+
+    LOCATION is the path of the file, which belongs into shared memory (`default_location`). Its
+    directory is made with mode 0700; ImproperlyConfigured is raised for one that others can write.
+    """
+
+    def __init__(self, location: str | Path, params: dict[str, Any]) -> None:
+        super().__init__(params)
+        if not location:
+            raise ImproperlyConfigured("EmbeddedCounters needs the path of a file as LOCATION.")
+        self._file = counter_file(Path(location).absolute())
+
+    def add(
+        self,
+        key: Any,
+        value: Any,
+        timeout: float | None = DEFAULT_TIMEOUT,
+        version: int | None = None,
+    ) -> bool:
+        """Store an integer where the key is absent or expired; return whether it was stored."""
+        name, expires = self.make_key(key, version), self._expires(timeout)
+        _, changed = self._file.execute(_ADD, name, integer(value), expires, time.time())
+        if changed:
+            self._purge_at_times()
+        return bool(changed)
+
+    def get(self, key: Any, default: Any = None, version: int | None = None) -> Any:
+        """Return the count, or the default where the key is absent or expired."""
+        rows, _ = self._file.execute(_GET, self.make_key(key, version), time.time())
+        return rows[0][0] if rows else default
+
+    def set(
+        self,
+        key: Any,
+        value: Any,
+        timeout: float | None = DEFAULT_TIMEOUT,
+        version: int | None = None,
+    ) -> None:
+        """Store an integer, whatever was there."""
+        name, expires = self.make_key(key, version), self._expires(timeout)
+        self._file.execute(_SET, name, integer(value), expires)
+        self._purge_at_times()
+
+    def touch(
+        self, key: Any, timeout: float | None = DEFAULT_TIMEOUT, version: int | None = None
+    ) -> bool:
+        """Give the key a new time to live; return whether it was there."""
+        name, expires = self.make_key(key, version), self._expires(timeout)
+        return bool(self._file.execute(_TOUCH, expires, name, time.time())[1])
+
+    def delete(self, key: Any, version: int | None = None) -> bool:
+        """Remove the key; return whether it was there."""
+        return bool(self._file.execute(_DELETE, self.make_key(key, version), time.time())[1])
+
+    def incr(self, key: Any, delta: int = 1, version: int | None = None) -> int:
+        """Add `delta` and return the new count. Raises ValueError where the key is absent."""
+        rows, _ = self._file.execute(_INCR, delta, self.make_key(key, version), time.time())
+        if not rows:
+            raise ValueError("no counter under this key")
+        return rows[0][0]
+
+    def clear(self) -> None:
+        """Remove every counter of the file."""
+        self._file.execute(_CLEAR)
+
+    def _expires(self, timeout: float | None) -> float:
+        expires = self.get_backend_timeout(timeout)
+        return float("inf") if expires is None else expires
+
+    def _purge_at_times(self) -> None:
+        if next(self._file.insertions) % PURGE_EVERY == 0:
+            self._file.execute(_PURGE, time.time(), PURGE_BATCH)

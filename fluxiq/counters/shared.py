@@ -1,0 +1,149 @@
+"""Counters in Redis or Valkey, for all machines."""
+
+import threading
+from contextlib import suppress
+from typing import Any
+
+from django.core.cache.backends.base import DEFAULT_TIMEOUT, BaseCache
+from django.core.exceptions import ImproperlyConfigured
+
+from fluxiq.counters.embedded import EmbeddedCounters, integer
+from fluxiq.counters.server import ServerAway, server
+
+SERVER_TIMEOUT = 0.1
+PROBE_SECONDS = 1.0
+SCAN_COUNT = 1000
+
+
+class SharedCounters(BaseCache):
+    """Integer counters in Redis or Valkey, exact over all hosts, one round trip for each check.
+
+    LOCATION is a redis:// (rediss://, unix://) URL. OPTIONS: `fallback` (required), the path of
+    this host's EmbeddedCounters, which count while the server is away; `timeout`, the seconds that
+    it has to answer (0.1); `probe_seconds`, how often it is tried while away (1.0).
+    No error of the server reaches the caller. `breaker.is_open` says whether it is away.
+
+    To spare a trip, `add` of 0 or 1 stores nothing and returns False: it keeps the time to live
+    for the same thread's `incr` of the same key, which then creates the counter.
+    """
+
+    def __init__(self, location: str, params: dict[str, Any]) -> None:
+        super().__init__(params)
+        options = params.get("OPTIONS", {})
+        if "fallback" not in options:
+            raise ImproperlyConfigured('SharedCounters needs OPTIONS["fallback"], a path.')
+        self._fallback = EmbeddedCounters(options["fallback"], params)
+        self._server = server(
+            location,
+            self.key_prefix,
+            options.get("timeout", SERVER_TIMEOUT),
+            options.get("probe_seconds", PROBE_SECONDS),
+        )
+        self.breaker = self._server.breaker
+        self._added = threading.local()
+
+    def add(
+        self,
+        key: Any,
+        value: Any,
+        timeout: float | None = DEFAULT_TIMEOUT,
+        version: int | None = None,
+    ) -> bool:
+        """Store an integer where the key is absent; return whether it was stored.
+
+        0 and 1 are left for `incr` to store (see the class).
+        """
+        name = self.make_key(key, version)
+        if integer(value) in (0, 1):
+            self._added.latest = (name, timeout)
+            if self._server.answers():
+                return False
+            return self._fallback.add(key, value, timeout, version)
+        try:
+            expiry = self._expiry(timeout)
+            return self._server.call("SET", name, value, "NX", *expiry) is not None
+        except ServerAway:
+            return self._fallback.add(key, value, timeout, version)
+
+    def get(self, key: Any, default: Any = None, version: int | None = None) -> Any:
+        """Return the count, or the default where the key is absent or expired."""
+        try:
+            count = self._server.call("GET", self.make_key(key, version))
+        except ServerAway:
+            return self._fallback.get(key, default, version)
+        return default if count is None else int(count)
+
+    def set(
+        self,
+        key: Any,
+        value: Any,
+        timeout: float | None = DEFAULT_TIMEOUT,
+        version: int | None = None,
+    ) -> None:
+        """Store an integer, whatever was there."""
+        name, expiry = self.make_key(key, version), self._expiry(timeout)
+        try:
+            self._server.call("SET", name, integer(value), *expiry)
+        except ServerAway:
+            self._fallback.set(key, value, timeout, version)
+
+    def touch(
+        self, key: Any, timeout: float | None = DEFAULT_TIMEOUT, version: int | None = None
+    ) -> bool:
+        """Give the key a new time to live; return whether it was there."""
+        name, milliseconds = self.make_key(key, version), self._milliseconds(timeout)
+        command = ("PEXPIRE", name, milliseconds) if milliseconds else ("PERSIST", name)
+        try:
+            return bool(self._server.call(*command))
+        except ServerAway:
+            return self._fallback.touch(key, timeout, version)
+
+    def delete(self, key: Any, version: int | None = None) -> bool:
+        """Remove the key; return whether it was there."""
+        try:
+            return bool(self._server.call("DEL", self.make_key(key, version)))
+        except ServerAway:
+            return self._fallback.delete(key, version)
+
+    def incr(self, key: Any, delta: int = 1, version: int | None = None) -> int:
+        """Add `delta` and return the new count.
+
+        Raises ValueError where the key is absent and this thread did not just `add` it.
+        """
+        name = self.make_key(key, version)
+        added = delta > 0 and getattr(self._added, "latest", ("", None))[0] == name
+        timeout = self._added.latest[1] if added else None
+        try:
+            count = self._server.count(name, delta, self._milliseconds(timeout) if added else None)
+        except ServerAway:
+            if added and self._fallback.add(key, delta, timeout, version):
+                return delta
+            return self._fallback.incr(key, delta, version)
+        finally:
+            if added:
+                del self._added.latest
+        if count is None:
+            raise ValueError("no counter under this key")
+        return count
+
+    def clear(self) -> None:
+        """Remove the server's keys under this cache's KEY_PREFIX, and this host's counters."""
+        self._fallback.clear()
+        pattern = "".join(f"\\{c}" if c in r"\*?[]" else c for c in self.key_prefix) + ":*"
+        cursor = b""
+        with suppress(ServerAway):
+            while cursor != b"0":
+                cursor, names = self._server.call(
+                    "SCAN", cursor or b"0", "MATCH", pattern, "COUNT", SCAN_COUNT
+                )
+                if names:
+                    self._server.call("DEL", *names)
+
+    def _milliseconds(self, timeout: float | None) -> int:
+        """Return a time to live as the server takes it: at least 1, or 0 for ever."""
+        seconds = self.default_timeout if timeout is DEFAULT_TIMEOUT else timeout
+        return 0 if seconds is None else max(1, int(seconds * 1000))
+
+    def _expiry(self, timeout: float | None) -> tuple[str | int, ...]:
+        milliseconds = self._milliseconds(timeout)
+        return ("PX", milliseconds) if milliseconds else ()
