@@ -1,11 +1,44 @@
 """The password hash (OWASP Password Storage Cheat Sheet: argon2id, 46 MiB, t=1, p=1)."""
 
+import os
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
 from django.contrib.auth.hashers import Argon2PasswordHasher
+
+from fluxiq.errors import ServiceUnavailable
+from fluxiq.slots import NoSlot, slot
+
+WAIT_SECONDS = 2.0
+RETRY_AFTER = 2  # seconds
+
+
+def _at_once() -> int:
+    """How many hashes this machine computes at once: one a core, 46 MiB each."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class Argon2id(Argon2PasswordHasher):
-    """Django's Argon2 hasher at the parameters above; its defaults are 100 MiB and 8 lanes."""
+    """Django's Argon2 hasher at the parameters above; its defaults are 100 MiB and 8 lanes.
+
+    No more hashes at once than cores, over all workers: more would take memory and make none
+    faster. Raises ServiceUnavailable where no core gets free within WAIT_SECONDS.
+    """
 
     time_cost = 1
     memory_cost = 46 * 1024  # KiB
     parallelism = 1
+
+    def encode(self, password: str, salt: str) -> str:
+        return str(self._in_turn(super().encode, password, salt))
+
+    def verify(self, password: str, encoded: str) -> bool:
+        return bool(self._in_turn(super().verify, password, encoded))
+
+    def _in_turn(self, work: Any, *arguments: str) -> Any:
+        try:
+            with slot(Path(settings.HASHING_SLOTS_PATH), _at_once(), WAIT_SECONDS):
+                return work(*arguments)
+        except NoSlot as error:
+            raise ServiceUnavailable(retry_after=RETRY_AFTER) from error

@@ -49,7 +49,6 @@ class UserManager(BaseUserManager["User"]):
         except documents.InvalidDocument:
             return None
 
-    @transaction.atomic
     def create_user(
         self,
         document: str,
@@ -70,13 +69,22 @@ class UserManager(BaseUserManager["User"]):
             **extra,
         )
         user.set_password(password)
-        user.save(using=self._db)
+        self.register(user)
+        return user
+
+    @transaction.atomic
+    def register(self, user: "User") -> None:
+        """Save a new user. Raises IntegrityError for one who exists."""
+        user.save(force_insert=True)
         audit.record(
             audit.Kind.USER_CREATED,
             object_id=user.id,
-            after={"name": name, "is_superuser": is_superuser, "is_staff": user.is_staff},
+            after={
+                "name": user.name,
+                "is_superuser": user.is_superuser,
+                "is_staff": user.is_staff,
+            },
         )
-        return user
 
     def create_superuser(self, document: str, password: str | None = None, **extra: Any) -> "User":
         """Make a member of platform staff who holds `*` at every merchant."""

@@ -25,12 +25,14 @@ def accept(*, invitation: str, document: str, password: str) -> Membership:
             raise Unauthorized(INVALID_INVITATION)
         if user is not None and not (user.check_password(password) and user.is_active):
             raise Unauthorized(INVALID_INVITATION)
+        newcomer = user is None
+        if user is None:
+            user = User(document=membership.document, name=membership.name)
+            user.set_password(password)  # before the transaction: nobody waits for it on a lock
         try:
             with transaction.atomic():
-                if user is None:
-                    user = User.objects.create_user(
-                        membership.document, password, name=membership.name
-                    )
+                if newcomer:
+                    User.objects.register(user)
                 membership.accept(user)
         except (IntegrityError, Conflict) as error:  # spent, or registered, at this moment
             raise Unauthorized(INVALID_INVITATION) from error

@@ -165,7 +165,7 @@ class GateMiddleware:
                 gate.look()
             else:
                 gate.settle(response.status_code)
-        except RateLimited as error:
+        except ApiError as error:
             response = _in_place_of(response, error)
         except (OperationalError, InterfaceError) as error:
             response = _in_place_of(response, _unavailable(request, error))
@@ -182,7 +182,7 @@ class GateMiddleware:
         gate = cast(Any, request).gate
         try:
             gate.enter(getattr(view_class, "credential", Credential.REQUIRED))
-        except RateLimited as error:
+        except ApiError as error:
             return render_error(error)
         except (OperationalError, InterfaceError) as error:
             return render_error(_unavailable(request, error))

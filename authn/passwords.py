@@ -6,7 +6,7 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 
 from accounts.models import User
-from authn import sessions, throttle
+from authn import notices, sessions, throttle
 from fluxiq.audit import models as audit
 from fluxiq.errors import INVALID_LOGIN, Unauthorized, ValidationFailed
 
@@ -45,21 +45,20 @@ def change(user: User, *, current: str, new: str, session_id: str | None) -> Non
         prove(user.document, current)
     except Unauthorized as error:
         raise ValidationFailed({"current_password": ["Wrong password."]}) from error
+    user.set_password(new)  # hashed before the transaction: nobody waits for it on a lock
     with transaction.atomic():
-        _set(user, new)
+        user.save(update_fields=["password"])
         audit.record(audit.Kind.PASSWORD_CHANGED, object_id=user.id)
+        notices.password_changed(user)
         sessions.end_all(user, "password changed", except_session=session_id)
 
 
 def reset(user: User, new: str) -> None:
     """Set a password on proof of the mailbox, and end every session. Raises ValidationFailed."""
     check_new(new, user, "new_password")
+    user.set_password(new)  # hashed before the transaction: nobody waits for it on a lock
     with transaction.atomic():
-        _set(user, new)
+        user.save(update_fields=["password"])
         audit.record(audit.Kind.PASSWORD_RESET, object_id=user.id, actor=("user", user.id))
         sessions.end_all(user, "password reset")
-
-
-def _set(user: User, new: str) -> None:
-    user.set_password(new)
-    user.save(update_fields=["password"])
+        notices.password_changed(user)

@@ -6,6 +6,7 @@ counts in the old window, so that the next one begins a second after `time_left`
 concatenates group and rate, so that a group ends with a colon.
 """
 
+import sqlite3
 import time
 from dataclasses import dataclass
 
@@ -13,6 +14,7 @@ from django.conf import settings
 from django_ratelimit.core import get_usage
 
 from fluxiq.addresses import counting_identity
+from fluxiq.errors import ServiceUnavailable
 from fluxiq.limits import Usage
 from fluxiq.principals import Principal
 
@@ -52,13 +54,21 @@ def address_bucket(address: str) -> Bucket:
 
 
 def count(bucket: Bucket, *, increment: bool = True) -> Usage:
-    """Count one request in the bucket (or, without `increment`, only look)."""
-    usage = get_usage(
-        None,  # the request, which nothing below asks for
-        group=f"{bucket.kind}:",
-        key=lambda group, request: bucket.owner,
-        rate=(bucket.limit, bucket.window),
-        increment=increment,
-    )
+    """Count one request in the bucket (or, without `increment`, only look).
+
+    Raises ServiceUnavailable where this machine cannot count: nothing passes uncounted.
+    """
+    try:
+        usage = get_usage(
+            None,  # the request, which nothing below asks for
+            group=f"{bucket.kind}:",
+            key=lambda group, request: bucket.owner,
+            rate=(bucket.limit, bucket.window),
+            increment=increment,
+        )
+    except sqlite3.Error as error:
+        raise ServiceUnavailable from error
+    if usage["limit"] != bucket.limit:  # how django-ratelimit tells that it has no count
+        raise ServiceUnavailable
     reset = int(time.time()) + usage["time_left"] + 1
     return Usage(bucket.kind, bucket.limit, usage["count"], bucket.window, reset)

@@ -51,6 +51,19 @@ class PasswordChange(StrictSerializer):
     new_password = PasswordField()
 
 
+class ForgottenPassword(StrictSerializer):
+    """The body of POST /auth/password/forgot."""
+
+    document = StrictCharField(max_length=MAX_DOCUMENT)
+
+
+class PasswordReset(StrictSerializer):
+    """The body of POST /auth/password/reset."""
+
+    token = StrictCharField(max_length=200)
+    new_password = PasswordField()
+
+
 class InvitationAcceptance(StrictSerializer):
     """The body of POST /auth/invitations/accept."""
 

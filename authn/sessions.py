@@ -6,6 +6,7 @@ find it made, and are given the same one. No token is stored: a successor is min
 its id and times.
 """
 
+import logging
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -16,11 +17,14 @@ from rest_framework_simplejwt.exceptions import TokenError
 from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken, OutstandingToken
 
 from accounts.models import User
+from authn import notices
 from authn.models import Session
 from authn.tokens import ACCESS_LIFETIME, REFRESH_LIFETIME, AccessToken, RefreshToken, new_jti
 from fluxiq import origin
 from fluxiq.audit import models as audit
 from fluxiq.errors import Unauthorized
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +187,14 @@ def _end_for_reuse(session: Session) -> None:
             audit.Kind.SESSION_REUSE_DETECTED,
             object_id=session.id,
             after={"user_id": session.user_id, "signed_in_from": session.address},
+        )
+        notices.session_reused(session)
+        source = origin.current()
+        logger.warning(
+            "refresh token of %s reused from %s with %r: session ended",
+            session.id,
+            source.address,
+            source.user_agent,
         )
 
 

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from authn.views import api_keys, me, tokens, verify
+from authn.views import api_keys, me, recovery, tokens, verify
 
 urlpatterns = [
     path("auth/login", tokens.LoginView.as_view()),
@@ -10,6 +10,8 @@ urlpatterns = [
     path("auth/logout", tokens.LogoutView.as_view()),
     path("auth/me", me.MeView.as_view()),
     path("auth/password", me.PasswordView.as_view()),
+    path("auth/password/forgot", recovery.ForgotView.as_view()),
+    path("auth/password/reset", recovery.ResetView.as_view()),
     path("auth/sessions", me.SessionListView.as_view()),
     path("auth/sessions/<str:session_id>", me.SessionView.as_view()),
     path("auth/verify", verify.VerifyView.as_view()),

@@ -9,6 +9,7 @@ from django.urls import URLPattern, URLResolver, include, path
 from django.views.generic import RedirectView
 
 from authn.views.jwks import jwks
+from authn.views.recovery import reset_page
 from fluxiq import health
 from fluxiq.docs import DocsView, SchemaView
 
@@ -23,6 +24,7 @@ urlpatterns = [
     path("", RedirectView.as_view(url="/api/v1/docs")),
     path("api/v1/", include(api)),
     path(".well-known/jwks.json", jwks),
+    path("reset-password", reset_page),
     path("healthz", health.live),
     path("readyz", health.ready),
     path("admin/", admin.site.urls),

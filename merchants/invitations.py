@@ -4,7 +4,7 @@ import hashlib
 import secrets
 from datetime import timedelta
 
-from django.core.mail import send_mail
+from fluxiq.mail import send
 
 LIFETIME = timedelta(days=7)
 
@@ -21,13 +21,10 @@ def digest(invitation: str) -> bytes:
 
 def mail(address: str, merchant_name: str, name: str, invitation: str) -> None:
     """Send the invitation to the person invited."""
-    send_mail(
-        subject=f"{merchant_name} invites you to FluxiQ",
-        message=(
-            f"Hello {name},\n\n{merchant_name} invites you to its FluxiQ account. Accept within"
-            f" {LIFETIME.days} days, with your document and this invitation:\n\n{invitation}\n\n"
-            "If you do not know this merchant, ignore this message: nothing happens.\n"
-        ),
-        from_email=None,
-        recipient_list=[address],
+    send(
+        [address],
+        f"{merchant_name} invites you to FluxiQ",
+        f"Hello {name},\n\n{merchant_name} invites you to its FluxiQ account. Accept within"
+        f" {LIFETIME.days} days, with your document and this invitation:\n\n{invitation}\n\n"
+        "If you do not know this merchant, ignore this message: nothing happens.\n",
     )

@@ -11,7 +11,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from accounts.models import User
-from authn import keys
+from authn import keys, notices
 from fluxiq import ids
 from fluxiq.addresses import is_within, parse_address, parse_networks
 from fluxiq.audit import models as audit
@@ -95,6 +95,7 @@ class ApiKeyManager(_ApiKeyManager["ApiKey"]):
             merchant_id=api_key.merchant_id or "",
             after={"name": name, "permissions": api_key.permissions, "hint": api_key.hint},
         )
+        notices.api_key_issued(api_key)
         return api_key, secret
 
     def issue_service_key(
@@ -335,6 +336,7 @@ class ApiKey(models.Model):
             merchant_id=self.merchant_id or "",
             after={"successor": successor.id, "grace_seconds": int(grace.total_seconds())},
         )
+        notices.api_key_issued(successor)
         self.refresh_from_db()
         return successor, secret
 

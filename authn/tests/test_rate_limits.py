@@ -1,5 +1,6 @@
 """The buckets, and the headers on every response under /api/."""
 
+import sqlite3
 import time
 from typing import Any
 from unittest import mock
@@ -169,6 +170,13 @@ class HeaderTests(ApiTestCase):
             response = self.get("/accounts", self.olga)
         assert self.error(response, 503)["code"] == "SERVICE_UNAVAILABLE"
         assert response.headers["Retry-After"] == "1"
+
+    def test_nothing_passes_where_this_machine_cannot_count(self) -> None:
+        self.bearer(self.olga)
+        full = sqlite3.OperationalError("database or disk is full")
+        with mock.patch("authn.ratelimit.get_usage", side_effect=full):
+            for path in ("/accounts", "/no/such/url"):
+                assert self.error(self.get(path, self.olga), 503)["code"] == "SERVICE_UNAVAILABLE"
 
     def test_an_unknown_url_counts(self) -> None:
         for _ in range(10):

@@ -18,6 +18,8 @@ PUBLIC = {
     "auth/refresh",
     "auth/revoke",
     "auth/invitations/accept",
+    "auth/password/forgot",
+    "auth/password/reset",
     "openapi.json",
     "docs",
 }

@@ -176,6 +176,13 @@ REFRESH_TOKEN_SECONDS = 7 * 24 * 60 * 60
 SESSION_MAX_AGE = seconds("SESSION_MAX_AGE", 30 * 24 * 60 * 60)
 REFRESH_REUSE_SECONDS = env.int("REFRESH_REUSE_SECONDS", 10)
 
+PASSWORD_RESET_TIMEOUT = 30 * 60
+# {token} stands where the page that it opens reads it; a fragment is sent to no server's log.
+PASSWORD_RESET_URL = text(
+    "PASSWORD_RESET_URL", f"http://127.0.0.1:{text('PORT', '8000')}/reset-password#{{token}}"
+)
+MAIL_IN_BACKGROUND = True
+
 PASSWORD_HASHERS = ["accounts.hashers.Argon2id"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "accounts.passwords.LengthValidator"},

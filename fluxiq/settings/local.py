@@ -44,6 +44,7 @@ API_KEY_PEPPERS = text("API_KEY_PEPPERS")
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
 DATABASES = {"default": database(text("DATABASE_URL", f"sqlite:///{VAR / 'db.sqlite3'}"))}
 COUNTERS_PATH = text("COUNTERS_PATH", str(default_location(str(BASE_DIR))))
+HASHING_SLOTS_PATH = str(Path(COUNTERS_PATH).parent / "hashing")
 CACHES = {"default": cache(text("REDIS_URL"), Path(COUNTERS_PATH))}
 
 DEMO_ALLOWED = True  # people with documented passwords (authn.demo)

@@ -20,6 +20,7 @@ API_KEY_PEPPERS = text("API_KEY_PEPPERS")
 
 DATABASES = {"default": database(text("DATABASE_URL"))}
 COUNTERS_PATH = text("COUNTERS_PATH", str(default_location(str(BASE_DIR))))
+HASHING_SLOTS_PATH = str(Path(COUNTERS_PATH).parent / "hashing")
 CACHES = {"default": cache(text("REDIS_URL"), Path(COUNTERS_PATH))}
 
 VERIFY_DOCUMENT_CHECK_DIGITS = env.bool("VERIFY_DOCUMENT_CHECK_DIGITS", True)

@@ -71,7 +71,7 @@ class MembershipManager(_MembershipManager["Membership"]):
             after={"name": name, "role": role},
         )
         if email:
-            transaction.on_commit(lambda: invitations.mail(email, merchant.name, name, secret))
+            invitations.mail(email, merchant.name, name, secret)
         return membership, secret
 
     @transaction.atomic

@@ -1,0 +1,61 @@
+"""Security notices by mail: what the holder of an account should learn of without asking."""
+
+from typing import TYPE_CHECKING
+
+from accounts.models import User
+from fluxiq import origin
+from fluxiq.mail import send
+from fluxiq.scopes import Role
+from merchants.models import Membership
+
+if TYPE_CHECKING:
+    from authn.models import ApiKey, Session
+
+_FOOTER = (
+    "\nIf this was not expected, sign in, change your password, end your sessions and revoke keys"
+    " that you do not know. FluxiQ never asks for a password or a key by mail.\n"
+)
+
+
+def _whence() -> str:
+    source = origin.current()
+    where = f"From: {source.address}\n" if source.address else ""
+    return where + (f"With: {source.user_agent}\n" if source.user_agent else "")
+
+
+def api_key_issued(api_key: "ApiKey") -> None:
+    """Tell the owners of the key's merchant, and who made it, that there is a new key."""
+    if api_key.merchant is None:
+        return
+    owners = Membership.objects.in_force().filter(merchant=api_key.merchant, role=Role.OWNER)
+    recipients = list(owners.filter(user__is_active=True).values_list("user__email", flat=True))
+    if api_key.created_by is not None:
+        recipients.append(api_key.created_by.email)
+    permissions = ", ".join(api_key.permissions)
+    send(
+        recipients,
+        f"New API key at {api_key.merchant.name}",
+        f"The API key {api_key.name!r} ({api_key.hint}) was issued for {api_key.merchant.name},"
+        f" with the permissions {permissions}.\n{_whence()}{_FOOTER}",
+    )
+
+
+def password_changed(user: User) -> None:
+    """Tell a user that their password is another now."""
+    send(
+        [user.email],
+        "Your FluxiQ password was changed",
+        f"Hello {user.name},\n\nyour password was changed, and your sessions were ended."
+        f"\n{_whence()}{_FOOTER}",
+    )
+
+
+def session_reused(session: "Session") -> None:
+    """Tell a user that a retired token of theirs was presented, and their session ended."""
+    send(
+        [session.user.email],
+        "A FluxiQ session of yours was ended",
+        f"Hello {session.user.name},\n\na token of your session of"
+        f" {session.created_at:%Y-%m-%d %H:%M} UTC ({session.address}) was used a second time, as"
+        f" happens when it was stolen. The session was ended.\n{_whence()}{_FOOTER}",
+    )

@@ -1,0 +1,58 @@
+"""A forgotten password: a link of thirty minutes to the user's mailbox, good for one reset.
+
+The token is Django's: an HMAC over the user, the time and the present password hash, so that it
+is stored nowhere and dies with the password that it replaces.
+"""
+
+from django.conf import settings
+from django.contrib.auth.tokens import default_token_generator
+
+from accounts.models import User
+from authn import passwords, ratelimit
+from authn.ratelimit import Bucket
+from fluxiq import ids
+from fluxiq.errors import Unauthorized
+from fluxiq.mail import send
+
+MAILS_PER_HOUR = 3  # to one user: nobody can flood a mailbox through us
+HOUR = 60 * 60
+
+
+def forgot(document: str) -> None:
+    """Mail a link to the user of this document, if there is one with an e-mail address.
+
+    Tells nothing of whether there is, neither by an answer nor by its time.
+    """
+    user = User.objects.for_document(document)
+    if user is None or not user.is_active or not user.email:
+        return
+    if ratelimit.count(Bucket("recovery", user.id, MAILS_PER_HOUR, HOUR)).is_exceeded:
+        return
+    link = settings.PASSWORD_RESET_URL.replace("{token}", make_token(user))
+    minutes = settings.PASSWORD_RESET_TIMEOUT // 60
+    send(
+        [user.email],
+        "Reset your FluxiQ password",
+        f"Hello {user.name},\n\nset a new password within {minutes} minutes:\n\n{link}\n\n"
+        "If you did not ask for this, ignore this message: your password stays as it is.\n",
+    )
+
+
+def make_token(user: User) -> str:
+    """A token that resets this user's password once."""
+    return f"{user.id}.{default_token_generator.make_token(user)}"
+
+
+def reset(token: str, new_password: str) -> None:
+    """Set a new password and end every session.
+
+    Raises Unauthorized for a token that is not good (any more), ValidationFailed for a password
+    that breaks a rule, after which the token still serves.
+    """
+    user_id, _, proof = token.partition(".")
+    user = None
+    if ids.is_valid(ids.Prefix.USER, user_id):
+        user = User.objects.filter(pk=user_id, is_active=True).first()
+    if user is None or not default_token_generator.check_token(user, proof):
+        raise Unauthorized
+    passwords.reset(user, new_password)

@@ -1,0 +1,51 @@
+"""A number of slots that all processes of this machine share, for work that costs memory.
+
+A slot is an advisory lock on a file: the kernel gives it back when its holder dies.
+"""
+
+import fcntl
+import os
+import random
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+POLL_SECONDS = 0.005
+
+
+class NoSlot(Exception):
+    """Every slot stayed taken for as long as the caller would wait."""
+
+
+@contextmanager
+def slot(directory: Path, count: int, wait_seconds: float) -> Iterator[None]:
+    """Hold one of `count` slots for a block. Raises NoSlot after `wait_seconds` without one."""
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    deadline = time.monotonic() + wait_seconds
+    while True:
+        for number in random.sample(range(count), count):
+            held = _take(directory / f"slot-{number}")
+            if held is not None:
+                try:
+                    yield
+                finally:
+                    os.close(held)
+                return
+        if time.monotonic() >= deadline:
+            raise NoSlot
+        time.sleep(POLL_SECONDS)
+
+
+def _take(path: Path) -> int | None:
+    """An open file that holds the lock, or None where another has it."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        return None
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
