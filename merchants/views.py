@@ -3,11 +3,14 @@
 from http import HTTPStatus
 from typing import ClassVar
 
+from drf_spectacular.utils import OpenApiResponse, extend_schema
+from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from fluxiq import ids
-from fluxiq.errors import Forbidden, NotFound
+from fluxiq.errors import Conflict, Forbidden, NotFound
+from fluxiq.schema import OF_MERCHANT, PAGE, enveloped, extended, paged
 from fluxiq.scopes import Scope
 from fluxiq.views import ApiView, data, no_content
 from merchants.models import Membership, Merchant, PaymentAccount, only_merchant, require
@@ -21,12 +24,21 @@ from merchants.serializers import (
     MerchantSerializer,
 )
 
+InvitedMember = extended(MemberSerializer, "InvitedMember", invitation=serializers.CharField())
+
 
 class MerchantListView(ApiView):
     """The merchants that the caller belongs to."""
 
+    tag = "Merchants"
     required_permissions: ClassVar = {"GET": None}
 
+    @extend_schema(
+        operation_id="listMerchants",
+        summary="List your merchants",
+        parameters=PAGE,
+        responses={200: paged(MerchantSerializer)},
+    )
     def get(self, request: Request) -> Response:
         return self.page(Merchant.objects.at_merchants_of(self.principal), MerchantSerializer)
 
@@ -34,8 +46,14 @@ class MerchantListView(ApiView):
 class MerchantView(ApiView):
     """One merchant that the caller belongs to."""
 
+    tag = "Merchants"
     required_permissions: ClassVar = {"GET": None}
 
+    @extend_schema(
+        operation_id="getMerchant",
+        summary="Get a merchant",
+        responses={200: enveloped(MerchantSerializer, "The merchant."), 403: Forbidden()},
+    )
     def get(self, request: Request, merchant_id: str) -> Response:
         merchant = Merchant.objects.at_merchants_of(self.principal).filter(pk=merchant_id).first()
         if merchant is None:
@@ -48,14 +66,30 @@ class MerchantView(ApiView):
 class AccountListView(ApiView):
     """Payment accounts (`merchants.PaymentAccount`) of the caller's merchants."""
 
+    tag = "Accounts"
     required_permissions: ClassVar = {"GET": Scope.ACCOUNTS_READ, "POST": Scope.ACCOUNTS_WRITE}
 
+    @extend_schema(
+        operation_id="listAccounts",
+        summary="List payment accounts",
+        description="The payment accounts of every merchant where the permission is held.",
+        parameters=[*PAGE, OF_MERCHANT],
+        responses={200: paged(AccountSerializer), 404: NotFound},
+    )
     def get(self, request: Request) -> Response:
         rows = PaymentAccount.objects.listed_for(
             self.principal, Scope.ACCOUNTS_READ, request.query_params.get("merchant_id")
         )
         return self.page(rows, AccountSerializer)
 
+    @extend_schema(
+        operation_id="createAccount",
+        summary="Open a payment account",
+        description="Branch and number are given by the server. `merchant_id` may be left out by"
+        " a caller who has one merchant.",
+        request=AccountCreation,
+        responses={201: enveloped(AccountSerializer, "The new account."), 404: NotFound},
+    )
     def post(self, request: Request) -> Response:
         body = self.read(AccountCreation)
         merchant_id = only_merchant(self.principal, body.get("merchant_id"))
@@ -67,15 +101,31 @@ class AccountListView(ApiView):
 class AccountView(ApiView):
     """One payment account."""
 
+    tag = "Accounts"
     required_permissions: ClassVar = {"GET": Scope.ACCOUNTS_READ, "PATCH": Scope.ACCOUNTS_WRITE}
 
     def _account(self, account_id: str) -> PaymentAccount:
         rows = PaymentAccount.objects.at_merchants_of(self.principal)
         return self.judged(rows, ids.Prefix.ACCOUNT, account_id)
 
+    @extend_schema(
+        operation_id="getAccount",
+        summary="Get a payment account",
+        responses={200: enveloped(AccountSerializer, "The account.")},
+    )
     def get(self, request: Request, account_id: str) -> Response:
         return data(AccountSerializer, self._account(account_id))
 
+    @extend_schema(
+        operation_id="updateAccount",
+        summary="Rename, block or close a payment account",
+        description="What is left out stays as it is. The balance belongs to the core ledger.",
+        request=AccountChange,
+        responses={
+            200: enveloped(AccountSerializer, "The account as it is now."),
+            409: Conflict("A closed account cannot be opened again"),
+        },
+    )
     def patch(self, request: Request, account_id: str) -> Response:
         account = self._account(account_id)
         account.change(self.read(AccountChange))
@@ -85,14 +135,35 @@ class AccountView(ApiView):
 class MemberListView(ApiView):
     """The members of the caller's merchants."""
 
+    tag = "Users"
     required_permissions: ClassVar = {"GET": Scope.USERS_READ, "POST": Scope.USERS_WRITE}
 
+    @extend_schema(
+        operation_id="listUsers",
+        summary="List members",
+        description="The members of every merchant where the permission is held.",
+        parameters=[*PAGE, OF_MERCHANT],
+        responses={200: paged(MemberSerializer), 404: NotFound},
+    )
     def get(self, request: Request) -> Response:
         rows = Membership.objects.listed_for(
             self.principal, Scope.USERS_READ, request.query_params.get("merchant_id")
         )
         return self.page(rows, MemberSerializer)
 
+    @extend_schema(
+        operation_id="inviteUser",
+        summary="Invite a person",
+        description="Nothing is granted until the invitation is accepted. A role can be given by"
+        " those alone who hold every permission of it. `merchant_id` may be left out by a caller"
+        " who has one merchant.",
+        request=MemberInvitation,
+        responses={
+            201: enveloped(InvitedMember, "The member, and the invitation: shown this once."),
+            404: NotFound,
+            409: Conflict("This document is a member of the merchant already"),
+        },
+    )
     def post(self, request: Request) -> Response:
         body = self.read(MemberInvitation)
         merchant_id = only_merchant(self.principal, body.pop("merchant_id", None))
@@ -105,6 +176,7 @@ class MemberListView(ApiView):
 class MemberView(ApiView):
     """One member."""
 
+    tag = "Users"
     required_permissions: ClassVar = {
         "GET": Scope.USERS_READ,
         "PATCH": Scope.USERS_WRITE,
@@ -115,14 +187,38 @@ class MemberView(ApiView):
         rows = Membership.objects.at_merchants_of(self.principal)
         return self.judged(rows, ids.Prefix.MEMBERSHIP, membership_id)
 
+    @extend_schema(
+        operation_id="getUser",
+        summary="Get a member",
+        responses={200: enveloped(MemberSerializer, "The member.")},
+    )
     def get(self, request: Request, membership_id: str) -> Response:
         return data(MemberSerializer, self._member(membership_id))
 
+    @extend_schema(
+        operation_id="updateUser",
+        summary="Change a member's name, role or status",
+        description="What is left out stays as it is. It holds at the member's next request.",
+        request=MemberChange,
+        responses={
+            200: enveloped(MemberSerializer, "The member as they are now."),
+            409: Conflict("A merchant keeps its last owner"),
+        },
+    )
     def patch(self, request: Request, membership_id: str) -> Response:
         membership = self._member(membership_id)
         membership.change(self.principal, self.read(MemberChange))
         return data(MemberSerializer, membership)
 
+    @extend_schema(
+        operation_id="removeUser",
+        summary="Remove a member",
+        description="The membership ends; the person keeps those at other merchants.",
+        responses={
+            204: OpenApiResponse(description="No longer a member."),
+            409: Conflict("A merchant keeps its last owner"),
+        },
+    )
     def delete(self, request: Request, membership_id: str) -> Response:
         self._member(membership_id).end(self.principal)
         return no_content()

@@ -4,6 +4,8 @@ from datetime import timedelta
 from http import HTTPStatus
 from typing import ClassVar
 
+from drf_spectacular.utils import OpenApiResponse, extend_schema
+from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -12,26 +14,46 @@ from authn.models import ApiKey
 from authn.models.api_key import forbid_granting_beyond
 from authn.serializers import ApiKeyChange, ApiKeyCreation, ApiKeyRotation, ApiKeySerializer
 from fluxiq import ids
+from fluxiq.errors import Conflict
 from fluxiq.http import TOKEN_ONLY
+from fluxiq.schema import PAGE, enveloped, extended, paged
 from fluxiq.scopes import Reserved
 from fluxiq.views import ApiView, data, no_content
 from merchants.models import Merchant, require
+
+IssuedApiKey = extended(ApiKeySerializer, "IssuedApiKey", key=serializers.CharField())
 
 
 class ApiKeyListView(ApiView):
     """The keys of a merchant, and issuing one."""
 
+    tag = "API keys"
     kinds = TOKEN_ONLY
     required_permissions: ClassVar = {
         "GET": Reserved.API_KEYS_READ,
         "POST": Reserved.API_KEYS_WRITE,
     }
 
+    @extend_schema(
+        operation_id="listApiKeys",
+        summary="List API keys",
+        description="The keys of a merchant, those that are no longer in force too.",
+        parameters=PAGE,
+        responses={200: paged(ApiKeySerializer)},
+    )
     def get(self, request: Request, merchant_id: str) -> Response:
         require(self.principal, Reserved.API_KEYS_READ, merchant_id)
         rows = ApiKey.objects.filter(merchant_id=merchant_id).select_related("successor")
         return self.page(rows, ApiKeySerializer)
 
+    @extend_schema(
+        operation_id="issueApiKey",
+        summary="Issue an API key",
+        description="The full key is shown in this answer alone: store it securely. Permissions"
+        " are listed one by one, and can be only those that you hold at that merchant.",
+        request=ApiKeyCreation,
+        responses={201: enveloped(IssuedApiKey, "The key, with its secret: shown this once.")},
+    )
     def post(self, request: Request, merchant_id: str) -> Response:
         require(self.principal, Reserved.API_KEYS_WRITE, merchant_id)
         body = self.read(ApiKeyCreation)
@@ -45,6 +67,7 @@ class ApiKeyListView(ApiView):
 class ApiKeyDetail(ApiView):
     """What the views of one key share."""
 
+    tag = "API keys"
     kinds = TOKEN_ONLY
 
     def api_key(self, merchant_id: str, key_id: str) -> ApiKey:
@@ -66,9 +89,24 @@ class ApiKeyView(ApiKeyDetail):
         "DELETE": Reserved.API_KEYS_WRITE,
     }
 
+    @extend_schema(
+        operation_id="getApiKey",
+        summary="Get an API key",
+        responses={200: enveloped(ApiKeySerializer, "The key, without its secret.")},
+    )
     def get(self, request: Request, merchant_id: str, key_id: str) -> Response:
         return data(ApiKeySerializer, self.api_key(merchant_id, key_id))
 
+    @extend_schema(
+        operation_id="updateApiKey",
+        summary="Change an API key",
+        description="What is left out stays as it is. It holds at the key's next request.",
+        request=ApiKeyChange,
+        responses={
+            200: enveloped(ApiKeySerializer, "The key as it is now."),
+            409: Conflict("This key is no longer in force and cannot be changed"),
+        },
+    )
     def patch(self, request: Request, merchant_id: str, key_id: str) -> Response:
         api_key = self.api_key(merchant_id, key_id)
         body = self.read(ApiKeyChange)
@@ -76,6 +114,12 @@ class ApiKeyView(ApiKeyDetail):
         api_key.change(body)
         return data(ApiKeySerializer, api_key)
 
+    @extend_schema(
+        operation_id="revokeApiKey",
+        summary="Revoke an API key",
+        description="It is refused at its next request. Revoking twice is 204 too.",
+        responses={204: OpenApiResponse(description="The key is dead.")},
+    )
     def delete(self, request: Request, merchant_id: str, key_id: str) -> Response:
         self.api_key(merchant_id, key_id).revoke("revoked by a member")
         return no_content()
@@ -86,6 +130,17 @@ class ApiKeyRotateView(ApiKeyDetail):
 
     required_permissions: ClassVar = {"POST": Reserved.API_KEYS_WRITE}
 
+    @extend_schema(
+        operation_id="rotateApiKey",
+        summary="Rotate an API key",
+        description="Makes a successor with the same name, permissions and limits. The old key"
+        " goes on for `grace_seconds` and is then dead.",
+        request=ApiKeyRotation,
+        responses={
+            201: enveloped(IssuedApiKey, "The successor, with its secret: shown this once."),
+            409: Conflict("This key is no longer in force or was rotated already"),
+        },
+    )
     def post(self, request: Request, merchant_id: str, key_id: str) -> Response:
         api_key = self.api_key(merchant_id, key_id)
         grace = timedelta(seconds=self.read(ApiKeyRotation)["grace_seconds"])

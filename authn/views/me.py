@@ -2,6 +2,7 @@
 
 from typing import ClassVar
 
+from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -12,14 +13,21 @@ from authn.serializers import CallerSerializer, PasswordChange, SessionSerialize
 from fluxiq import ids
 from fluxiq.errors import NotFound
 from fluxiq.http import TOKEN_ONLY
+from fluxiq.schema import PAGE, enveloped, paged
 from fluxiq.views import ApiView, data, no_content
 
 
 class MeView(ApiView):
     """Who is calling, and what they hold where."""
 
+    tag = "Authentication"
     required_permissions: ClassVar = {"GET": None}
 
+    @extend_schema(
+        operation_id="getMe",
+        summary="Who am I",
+        responses={200: enveloped(CallerSerializer, "The caller: a person or a key.")},
+    )
     def get(self, request: Request) -> Response:
         return data(CallerSerializer, self.principal)
 
@@ -27,9 +35,18 @@ class MeView(ApiView):
 class PasswordView(ApiView):
     """Change one's password; all other sessions are over."""
 
+    tag = "Authentication"
     kinds = TOKEN_ONLY
     required_permissions: ClassVar = {"POST": None}
 
+    @extend_schema(
+        operation_id="changePassword",
+        summary="Change your password",
+        description="All your other sessions are over. A wrong current password is 400, and"
+        " counts as a failed sign-in.",
+        request=PasswordChange,
+        responses={204: OpenApiResponse(description="The new password is in force.")},
+    )
     def post(self, request: Request) -> Response:
         body = self.read(PasswordChange)
         passwords.change(
@@ -44,13 +61,27 @@ class PasswordView(ApiView):
 class SessionListView(ApiView):
     """One's live sessions, and ending them all."""
 
+    tag = "Sessions"
     kinds = TOKEN_ONLY
     required_permissions: ClassVar = {"GET": None, "DELETE": None}
 
+    @extend_schema(
+        operation_id="listSessions",
+        summary="List your sessions",
+        description="Where you are signed in.",
+        parameters=PAGE,
+        responses={200: paged(SessionSerializer)},
+    )
     def get(self, request: Request) -> Response:
         rows = Session.objects.live().of(self.principal)
         return self.page(rows, SessionSerializer)
 
+    @extend_schema(
+        operation_id="endAllSessions",
+        summary="Sign out everywhere",
+        description="Ends all your sessions, this one too.",
+        responses={204: OpenApiResponse(description="All your sessions are over.")},
+    )
     def delete(self, request: Request) -> Response:
         sessions.end_all(user_of(request), "all sessions ended by their user")
         return no_content()
@@ -59,9 +90,16 @@ class SessionListView(ApiView):
 class SessionView(ApiView):
     """End one of one's sessions."""
 
+    tag = "Sessions"
     kinds = TOKEN_ONLY
     required_permissions: ClassVar = {"DELETE": None}
 
+    @extend_schema(
+        operation_id="endSession",
+        summary="End one of your sessions",
+        description="Its access token and its refresh token are refused at once.",
+        responses={204: OpenApiResponse(description="That session is over.")},
+    )
     def delete(self, request: Request, session_id: str) -> Response:
         if not ids.is_valid(ids.Prefix.SESSION, session_id):
             raise NotFound

@@ -2,6 +2,8 @@
 
 from typing import ClassVar
 
+from drf_spectacular.utils import OpenApiResponse, extend_schema, inline_serializer
+from rest_framework import serializers
 from rest_framework.parsers import FormParser
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -16,19 +18,53 @@ from authn.serializers import (
     TokenPairSerializer,
     TokenRequest,
 )
-from fluxiq.errors import Forbidden, Unauthorized, ValidationFailed
+from fluxiq.errors import (
+    INVALID_INVITATION,
+    INVALID_LOGIN,
+    Forbidden,
+    Unauthorized,
+    ValidationFailed,
+)
 from fluxiq.http import Credential, django_request
 from fluxiq.parsers import StrictJSONParser
+from fluxiq.schema import empty, enveloped
 from fluxiq.views import ApiView, data, no_content
 from merchants.serializers import MemberSerializer
+
+INTROSPECTION = inline_serializer(
+    "Introspection",
+    {
+        "active": serializers.BooleanField(),
+        "sub": serializers.CharField(required=False),
+        "scope": serializers.CharField(required=False),
+        "token_type": serializers.CharField(required=False),
+        "iat": serializers.IntegerField(required=False),
+        "exp": serializers.IntegerField(required=False),
+        "kind": serializers.CharField(required=False),
+        "merchant_ids": serializers.ListField(child=serializers.CharField(), required=False),
+    },
+)
 
 
 class LoginView(ApiView):
     """Document and password for a pair of tokens."""
 
+    tag = "Authentication"
     credential = Credential.IGNORED
     required_permissions: ClassVar = {"POST": None}
 
+    @extend_schema(
+        operation_id="login",
+        summary="Sign in",
+        description="Document and password for a pair of tokens. After 5 failures in 15 minutes"
+        " for one document from one address, that pair is answered 429, right or wrong, until the"
+        " 15 minutes are over.",
+        request=LoginRequest,
+        responses={
+            200: enveloped(TokenPairSerializer, "A new session's tokens."),
+            401: Unauthorized(INVALID_LOGIN),
+        },
+    )
     def post(self, request: Request) -> Response:
         body = self.read(LoginRequest)
         user = passwords.prove(body["document"], body["password"])
@@ -38,9 +74,19 @@ class LoginView(ApiView):
 class RefreshView(ApiView):
     """A refresh token for a new pair; the old one is retired. A success counts to its user."""
 
+    tag = "Authentication"
     credential = Credential.IN_BODY
     required_permissions: ClassVar = {"POST": None}
 
+    @extend_schema(
+        operation_id="refresh",
+        summary="Refresh the tokens",
+        description="A refresh token serves once and is then retired: keep the new one. Used again"
+        " within 10 seconds, it gets the same successor, so that a lost response is not a lost"
+        " session; any later use ends the whole session, since one of two holders is a thief.",
+        request=RefreshRequest,
+        responses={200: enveloped(TokenPairSerializer, "The session's new tokens.")},
+    )
     def post(self, request: Request) -> Response:
         presented = sessions.present(self.read(RefreshRequest)["refresh_token"])
         django_request(request).gate.count_user(presented.session.user_id)
@@ -50,9 +96,18 @@ class RefreshView(ApiView):
 class LogoutView(ApiView):
     """The session of this access token is over; one that is over already is 204 too."""
 
+    tag = "Authentication"
     credential = Credential.EVEN_EXPIRED
     required_permissions: ClassVar = {"POST": None}
 
+    @extend_schema(
+        operation_id="logout",
+        summary="Sign out",
+        description="Ends the session of the access token, its refresh token too. One that has"
+        " expired works as well, and signing out twice is 204. A body is ignored.",
+        request=None,
+        responses={204: OpenApiResponse(description="The session is over.")},
+    )
     def post(self, request: Request) -> Response:
         credential = bearer(django_request(request))
         if credential is None:
@@ -68,9 +123,19 @@ class LogoutView(ApiView):
 class IntrospectView(ApiView):
     """What a token is worth (RFC 7662): one's own, or for a service key anyone's."""
 
+    tag = "For gateways"
     parser_classes = (StrictJSONParser, FormParser)
     required_permissions: ClassVar = {"POST": None}
 
+    @extend_schema(
+        operation_id="introspect",
+        summary="Ask what a token is worth",
+        description="RFC 7662, without our envelope: one's own token, or for a service key"
+        " (`tokens:introspect`) anyone's. `active` is false alone for anything dead or unknown,"
+        " for a refresh token, and for what is not the caller's own.",
+        request=TokenRequest,
+        responses={200: OpenApiResponse(INTROSPECTION, description="The bare RFC 7662 object.")},
+    )
     def post(self, request: Request) -> Response:
         refuse_query_token(request)
         token = self.read(TokenRequest)["token"]
@@ -80,10 +145,19 @@ class IntrospectView(ApiView):
 class RevokeView(ApiView):
     """Whoever holds a token may kill it (RFC 7009); the answer is always 200."""
 
+    tag = "Authentication"
     credential = Credential.IGNORED
     parser_classes = (StrictJSONParser, FormParser)
     required_permissions: ClassVar = {"POST": None}
 
+    @extend_schema(
+        operation_id="revokeToken",
+        summary="Revoke a token",
+        description="RFC 7009: whoever holds an API key, an access token or a refresh token may"
+        " kill it, the token's whole session with it. The answer does not tell what was found.",
+        request=TokenRequest,
+        responses={200: empty("If it was good, it is dead.")},
+    )
     def post(self, request: Request) -> Response:
         refuse_query_token(request)
         introspection.revoke(self.read(TokenRequest)["token"])
@@ -93,9 +167,21 @@ class RevokeView(ApiView):
 class InvitationAcceptView(ApiView):
     """Who was invited proves it, and becomes a member."""
 
+    tag = "Users"
     credential = Credential.IGNORED
     required_permissions: ClassVar = {"POST": None}
 
+    @extend_schema(
+        operation_id="acceptInvitation",
+        summary="Accept an invitation",
+        description="A document that is new here sets its password, a known one proves it, under"
+        " the throttle of the sign-in.",
+        request=InvitationAcceptance,
+        responses={
+            200: enveloped(MemberSerializer, "The membership, in force."),
+            401: Unauthorized(INVALID_INVITATION),
+        },
+    )
     def post(self, request: Request) -> Response:
         membership = invitations.accept(**self.read(InvitationAcceptance))
         return data(MemberSerializer, membership)

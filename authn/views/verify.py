@@ -101,6 +101,7 @@ class VerifyView(ApiView):
         }
         return Response({"data": {}}, headers=headers)
 
+    http_method_names = [*ApiView.http_method_names, "options", "trace"]
     get = post = put = patch = delete = options = trace = check
     http_method_not_allowed = check  # a method that HTTP may yet be given is asked about alike
     required_permissions: ClassVar = dict.fromkeys(

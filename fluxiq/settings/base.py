@@ -103,7 +103,7 @@ INSTALLED_APPS = [
     "accounts",
     "merchants",
     "authn",
-    "django.contrib.admin",
+    "fluxiq.apps.StaffConsoleConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
