@@ -1,6 +1,6 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test check format lock clean
+.PHONY: help run test prove check schema format lock clean
 
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -20,7 +20,12 @@ run: $(SERVING) ## Serve with demo data, at http://127.0.0.1:8000 or PORT
 		$(PY) -m gunicorn fluxiq.wsgi -c gunicorn.conf.py
 
 test: $(DEVELOPING) ## Run the whole suite; make test ARGS="-k login" for a part of it
-	@$(PY) -m pytest -n auto --dist worksteal $(ARGS)
+	@$(PY) -m pytest -n auto --dist loadfile $(ARGS)
+	@echo "Once more, on PostgreSQL and Valkey"
+	@TEST_ENGINES=servers $(PY) -m pytest -n auto --dist loadfile -m "not engine and not proof" $(ARGS)
+
+prove: $(DEVELOPING) ## The long trials, whose figures stand in docs/proof.md
+	@$(PY) -m pytest -m proof -s $(ARGS)
 
 check: $(DEVELOPING) ## Lint, types, import floors, migrations, production settings
 	@$(PY) -m ruff check .
@@ -37,6 +42,10 @@ check: $(DEVELOPING) ## Lint, types, import floors, migrations, production setti
 		DATABASE_URL=postgres://fluxiq@127.0.0.1:5432/fluxiq \
 		REDIS_URL=redis://127.0.0.1:6379/0 \
 		$(PY) manage.py check --deploy --fail-level WARNING
+
+schema: $(DEVELOPING) ## Make docs/openapi.json anew from the code
+	@DJANGO_SETTINGS_MODULE=fluxiq.settings.test $(PY) manage.py spectacular \
+		--format openapi-json --file docs/openapi.json --validate --fail-on-warn
 
 format: $(DEVELOPING) ## Rewrite the code in the project's format
 	@$(PY) -m ruff check --fix --exit-zero --quiet .

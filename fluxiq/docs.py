@@ -1,7 +1,7 @@
 """The OpenAPI document, and a page to try it: both public, both without the internet."""
 
 from functools import cache
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from django.http import HttpResponse
 from django.shortcuts import render
@@ -11,7 +11,7 @@ from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework.request import Request
 
 from fluxiq.http import Credential
-from fluxiq.views import ApiView
+from fluxiq.views import ApiView, SoleRepresentation
 
 # Swagger UI writes styles into its elements; its script and all else come from us alone.
 DOCS_POLICY = (
@@ -33,16 +33,12 @@ def document() -> bytes:
     return rendered
 
 
-class PublicPage(ApiView):
+class PublicPage(SoleRepresentation, ApiView):
     """What anyone may read, whatever they accept."""
 
     credential = Credential.OPTIONAL
     required_permissions: ClassVar = {"GET": None}
     tag = "Documentation"
-
-    def perform_content_negotiation(self, request: Request, force: bool = False) -> Any:
-        """There is one representation: serve it."""
-        return super().perform_content_negotiation(request, force=True)
 
 
 class SchemaView(PublicPage):

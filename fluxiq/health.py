@@ -1,6 +1,6 @@
 """Is this process alive, and is it ready? For load balancers; not counted, and no secrets."""
 
-from django.db import DatabaseError, connection
+from django.db import Error, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, JsonResponse
 
@@ -25,7 +25,7 @@ def ready(request: HttpRequest) -> JsonResponse:
         if not _migrated:
             executor = MigrationExecutor(connection)
             _migrated = not executor.migration_plan(executor.loader.graph.leaf_nodes())
-    except DatabaseError:
+    except Error:
         return _not_ready(request, "database", "unreachable")
     if not _migrated:
         return _not_ready(request, "migrations", "not applied")

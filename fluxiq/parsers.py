@@ -34,7 +34,11 @@ class StrictJSONParser(JSONParser):
                 object_pairs_hook=_unique_members,
                 parse_constant=_refuse_constant,
             )
-        except ValueError as error:  # UnicodeDecodeError and JSONDecodeError are both ValueErrors
+        except json.JSONDecodeError as error:
             raise ParseError(f"JSON parse error - {error}") from error
+        except UnicodeDecodeError as error:
+            raise ParseError("JSON parse error - the body is not UTF-8") from error
+        except ValueError as error:  # Python reads no number of over 4300 digits
+            raise ParseError("JSON parse error - a number is too long") from error
         except RecursionError as error:
             raise ParseError("JSON parse error - nested too deep") from error

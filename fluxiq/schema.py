@@ -27,249 +27,17 @@ from rest_framework.views import APIView
 
 from fluxiq import errors
 from fluxiq.http import ANY_KIND, Credential
-from fluxiq.ids import Prefix
 from fluxiq.limits import Usage
 from fluxiq.pagination import Cursor
 from fluxiq.principals import Kind
+from fluxiq.schema_fields import EXAMPLES, FIELDS, REQUEST_ID, Schema, field, ref
 from fluxiq.scopes import DESCRIPTIONS, Reserved, Role, Scope, ServiceScope
 from fluxiq.serializers import StrictSerializer
 from fluxiq.views import ApiView
 
-Schema = dict[str, Any]  # a JSON object: a schema, or a part of the document
 Serializer = Any  # a class of DRF's; to mypy, classes cannot be hashed
 
 ACCESS_TOKEN, API_KEY = "accessToken", "apiKey"
-
-
-def _ref(name: str, kind: str = "schemas") -> Schema:
-    return {"$ref": f"#/components/{kind}/{name}"}
-
-
-# --- Fields: what each means, wherever it stands ------------------------------------------------
-
-_ULID = "01KGHNZCG0SDM7RCDMT5NQ63DC"  # of the moment that the examples show
-_NOON = "2026-02-03T12:00:00Z"
-_REQUEST_ID = "req_0f3a9c7be1d24860a1b2c3d4"
-_INVITATION = "inv_7Fq0ZkP2vRkMbqYx3nWc8dTgLs5hUeJa"
-_PERMISSIONS = ["accounts:read", "pix:write", "transfers:write"]
-
-
-def _field(description: str, *examples: Any, **keywords: Any) -> Schema:
-    return {"description": description, **keywords, "examples": list(examples)}
-
-
-def _id(prefix: Prefix, description: str, *, example: str | None = "") -> Schema:
-    shown = f"{prefix}_{_ULID}" if example == "" else example
-    return _field(description, shown, pattern=f"^{prefix}_[0-9A-Z]{{26}}$")
-
-
-def _enum(description: str, example: str, name: str) -> Schema:
-    return {**_field(description, example), **_ref(name)}
-
-
-def _each(field: str, components: Iterable[str], said: Schema) -> dict[str, Schema]:
-    return {f"{component}.{field}": said for component in components}
-
-
-_KEY_BODIES = ("ApiKey", "ApiKeyCreation", "ApiKeyChange")
-_ACCOUNT_BODIES = ("Account", "AccountCreation", "AccountChange")
-_MEMBER_BODIES = ("Member", "MemberInvitation", "MemberChange")
-
-# By `field`, or by `Component.field` where a component has its own; without its own, a component
-# that extends another has the other's.
-FIELDS: dict[str, Schema] = {
-    "merchant_id": _id(Prefix.MERCHANT, "The merchant."),
-    "merchant_name": _field("The merchant's name.", "Padaria Aurora"),
-    "account_id": _id(Prefix.ACCOUNT, "The account."),
-    "key_id": _id(Prefix.API_KEY, "The key."),
-    "membership_id": _id(Prefix.MEMBERSHIP, "The membership: a person at one merchant."),
-    "session_id": _id(Prefix.SESSION, "The session."),
-    "user_id": _id(Prefix.USER, "The person; null while invited."),
-    "created_at": _field("When it was made.", _NOON),
-    "document": _field("A CPF or CNPJ, punctuated or bare.", "12345678901"),
-    "password": _field("Taken exactly as typed, spaces too.", "your-password"),
-    "invitation": _field("Single use, good for 7 days.", _INVITATION),
-    # Tokens
-    "access_token": _field("For the Authorization header.", "eyJhbGciOiJIUzI1NiIs..."),
-    "refresh_token": _field("For POST /auth/refresh, once.", "eyJhbGciOiJIUzI1NiIs..."),
-    "token_type": _field("The scheme.", "Bearer"),
-    "expires_in": _field("Seconds that the access token is good for.", 900),
-    "token": _field("An API key, an access token or a refresh token.", "eyJhbGciOiJIUzI1NiIs..."),
-    "token_type_hint": _field("Taken for the RFC's sake, and ignored.", "access_token"),
-    "current_password": _field("The password until now.", "your-password"),
-    "InvitationAcceptance.password": _field(
-        "A new one, or the one that you have.", "your-password", minLength=12
-    ),
-    "new_password": _field("Not one of the common ones.", "a better password", minLength=12),
-    # The caller
-    "Caller.id": _field("`usr_…` or `key_…`.", f"usr_{_ULID}"),
-    "Caller.kind": _enum("What kind of caller.", "user", "CallerKind"),
-    "Caller.name": _field("The person's or the key's.", "Olga Souza"),
-    "memberships": {"description": "One for each merchant; a key has one."},
-    "Grant.role": {
-        **_field("The person's role there; null for a key.", "manager"),
-        "anyOf": [_ref("Role"), {"type": "null"}],
-    },
-    "Grant.permissions": _field("As granted, wildcards kept.", ["accounts:*", "pix:*"]),
-    # Sessions
-    "Session.id": _id(Prefix.SESSION, "The session."),
-    "Session.created_at": _field("When the person signed in.", _NOON),
-    "Session.last_used_at": _field("When it was last refreshed.", _NOON),
-    "Session.expires_at": _field("When it ends unless refreshed.", "2026-02-10T12:00:00Z"),
-    "Session.address": _field("Where the person signed in from.", "203.0.113.7"),
-    "Session.user_agent": _field("With what.", "Mozilla/5.0 (X11; Linux x86_64)"),
-    "Session.current": _field("Whether this very call belongs to it.", True),
-    # API keys
-    "ApiKey.id": _id(Prefix.API_KEY, "The key."),
-    **_each("name", _KEY_BODIES, _field("What its people call it.", "Production Key")),
-    "ApiKey.hint": _field("Tells keys apart without the secret.", "sk_live_…i789"),
-    **_each(
-        "permissions",
-        _KEY_BODIES,
-        _field("What it may do.", _PERMISSIONS, items=_ref("Scope"), minItems=1, uniqueItems=True),
-    ),
-    "ApiKey.created_by": _id(Prefix.USER, "Who issued it."),
-    **_each("expires_at", _KEY_BODIES, _field("When it dies by itself; null: never.", None)),
-    "ApiKey.last_used_at": _field("Right to a minute; null: never used.", None),
-    "ApiKey.revoked_at": _field("When it was, or will be, revoked.", None),
-    **_each(
-        "allowed_ips",
-        _KEY_BODIES,
-        _field("CIDRs that it serves from; none: from anywhere.", ["203.0.113.0/24"]),
-    ),
-    "ApiKey.rate_limit": _field("Requests a minute, where staff set its own.", None),
-    "ApiKey.rotated_from": _id(Prefix.API_KEY, "The key it succeeded.", example=None),
-    "ApiKey.rotated_to": _id(Prefix.API_KEY, "The key that succeeded it.", example=None),
-    "IssuedApiKey.key": _field("The secret. Shown this once.", "sk_live_abc123def456ghi789"),
-    "grace_seconds": _field("How long the old key goes on.", 86400),
-    # Merchants and accounts
-    "Merchant.id": _id(Prefix.MERCHANT, "The merchant."),
-    "Merchant.name": _field("Its name.", "Padaria Aurora"),
-    "Merchant.document": _field("Its CNPJ or CPF, masked.", "**.345.678/0001-**"),
-    "Merchant.status": _enum(
-        "A suspended merchant's keys are refused.", "active", "MerchantStatus"
-    ),
-    "Account.id": _id(Prefix.ACCOUNT, "The account."),
-    **_each("name", _ACCOUNT_BODIES, _field("What its people call it.", "Main account")),
-    "Account.branch": _field("The branch.", "0001"),
-    "Account.number": _field("Number and check digit.", "12345678-9"),
-    **_each(
-        "status",
-        ("Account", "AccountChange"),
-        _enum("A closed account stays closed.", "active", "AccountStatus"),
-    ),
-    "Account.currency": _field("ISO 4217.", "BRL"),
-    "Account.balance": _field(
-        "A decimal string with two places.", "1520.75", pattern=r"^-?\d+\.\d{2}$"
-    ),
-    # Members
-    "Member.id": _id(Prefix.MEMBERSHIP, "The membership."),
-    **_each("name", _MEMBER_BODIES, _field("The person's name at this merchant.", "Otto Lima")),
-    "Member.document": _field("The person's CPF or CNPJ, masked.", "***.456.789-**"),
-    "Member.status": _enum(
-        "Only an active membership grants anything.", "active", "MembershipStatus"
-    ),
-    "InvitedMember.user_id": _id(Prefix.USER, "Null while invited.", example=None),
-    "InvitedMember.status": _enum(
-        "Nothing is granted until it is accepted.", "invited", "MembershipStatus"
-    ),
-    "InvitedMember.invitation": _field(
-        "For POST /auth/invitations/accept. Shown this once.",
-        _INVITATION,
-    ),
-    "MemberChange.status": _field("Inactive grants nothing and can be undone.", "inactive"),
-    "email": _field("Where to mail the invitation.", "otto@example.com"),
-    "role": _enum("What the person may do there.", "operator", "Role"),
-    # Introspection (RFC 7662)
-    "Introspection.active": _field("False alone for anything dead or unknown.", True),
-    "Introspection.sub": _field("`usr_…` or `key_…`.", f"usr_{_ULID}"),
-    "Introspection.scope": _field(
-        "Space-separated: what is held at every one of its merchants.", "accounts:read pix:write"
-    ),
-    "Introspection.iat": _field("Unix time of issue.", 1770120000),
-    "Introspection.exp": _field("Unix time of expiry; absent where there is none.", 1770120900),
-    "Introspection.kind": _enum("What kind of caller.", "user", "CallerKind"),
-    "Introspection.merchant_ids": _field(
-        "Where it may act; `*` alone for platform staff.", [f"mer_{_ULID}"]
-    ),
-    # Pages and errors
-    "next": _field("The next page; null on the last.", None),
-    "previous": _field("The page before; null on the first.", None),
-    "details": _field(
-        "Messages by field; `body` for the whole.",
-        {"permisions": ["Unknown field."]},
-        type="object",
-        additionalProperties={"type": "array", "items": {"type": "string"}},
-    ),
-    "required_permission": _field(
-        "What the caller lacks; null where there is none to name.",
-        "pix:write",
-        type=["string", "null"],
-    ),
-    "retry_after": _field("Seconds, as in `Retry-After`.", 30, type="integer", minimum=1),
-    "request_id": _field("Names this request in our log.", _REQUEST_ID, type=["string", "null"]),
-}
-
-# Where one example would not tell the whole; by component. All others are put together. The first
-# of a PATCH is what the page to try it sends by itself: let it do no harm.
-EXAMPLES: dict[str, dict[str, Any]] = {
-    "AccountChange": {"rename": {"name": "Main account"}, "block": {"status": "blocked"}},
-    "ApiKeyChange": {
-        "rename": {"name": "Production Key"},
-        "narrow": {"permissions": ["accounts:read"]},
-        "bind": {"allowed_ips": ["203.0.113.0/24"]},
-    },
-    "MemberChange": {
-        "rename": {"name": "Otto Lima"},
-        "promote": {"role": "manager"},
-        "shut_out": {"status": "inactive"},
-    },
-    "CallerResponse": {
-        "user": {
-            "data": {
-                "kind": "user",
-                "id": f"usr_{_ULID}",
-                "name": "Olga Souza",
-                "memberships": [
-                    {
-                        "merchant_id": f"mer_{_ULID}",
-                        "merchant_name": "Padaria Aurora",
-                        "role": "owner",
-                        "permissions": ["*"],
-                    }
-                ],
-            }
-        },
-        "api_key": {
-            "data": {
-                "kind": "api_key",
-                "id": f"key_{_ULID}",
-                "name": "Production Key",
-                "memberships": [
-                    {
-                        "merchant_id": f"mer_{_ULID}",
-                        "merchant_name": "Padaria Aurora",
-                        "role": None,
-                        "permissions": _PERMISSIONS,
-                    }
-                ],
-            }
-        },
-    },
-    "Introspection": {
-        "active": {
-            "active": True,
-            "sub": f"usr_{_ULID}",
-            "scope": "accounts:read transactions:read pix:write",
-            "token_type": "Bearer",
-            "iat": 1770120000,
-            "exp": 1770120900,
-            "kind": "user",
-            "merchant_ids": [f"mer_{_ULID}"],
-        },
-        "inactive": {"active": False},
-    },
-}
 
 
 # --- What an operation says ---------------------------------------------------------------------
@@ -304,7 +72,7 @@ def paged(serializer: Serializer) -> OpenApiResponse:
 
 def empty(description: str) -> OpenApiResponse:
     """`{"data": {}}`: the status, or a header, says it all."""
-    return OpenApiResponse(_ref("Empty"), description=description)
+    return OpenApiResponse(ref("Empty"), description=description)
 
 
 def extended(serializer: Serializer, name: str, **fields: Any) -> Serializer:
@@ -339,17 +107,17 @@ def _page(serializer: Serializer) -> Any:
 
 # On every answer.
 _COMMON_HEADERS: dict[str, Schema] = {
-    "X-RateLimit-Limit": _field("Requests that the bucket admits in a window.", 1000),
-    "X-RateLimit-Remaining": _field("Requests left in this window.", 997),
-    "X-RateLimit-Reset": _field("Unix time of the next window's first second.", 1706961600),
-    "RateLimit-Policy": _field("The same, as the IETF draft writes it.", '"api_key";q=1000;w=60'),
-    "RateLimit": _field("The same, as the IETF draft writes it.", '"api_key";r=997;t=30'),
-    "X-Request-ID": _field("Names this request in our log.", _REQUEST_ID),
+    "X-RateLimit-Limit": field("Requests that the bucket admits in a window.", 1000),
+    "X-RateLimit-Remaining": field("Requests left in this window.", 997),
+    "X-RateLimit-Reset": field("Unix time of the next window's first second.", 1706961600),
+    "RateLimit-Policy": field("The same, as the IETF draft writes it.", '"api_key";q=1000;w=60'),
+    "RateLimit": field("The same, as the IETF draft writes it.", '"api_key";r=997;t=30'),
+    "X-Request-ID": field("Names this request in our log.", REQUEST_ID),
 }
 _HEADERS: dict[str, Schema] = {
     **_COMMON_HEADERS,
-    "Retry-After": _field("Seconds to wait.", 30),
-    "WWW-Authenticate": _field("RFC 6750.", "Bearer"),
+    "Retry-After": field("Seconds to wait.", 30),
+    "WWW-Authenticate": field("RFC 6750.", "Bearer"),
 }
 
 _FULL = Usage("api_key", limit=1000, count=1001, window=30, reset=2**40)  # 30 s whatever the clock
@@ -365,14 +133,14 @@ _ERRORS: tuple[errors.ApiError, ...] = (
     errors.PayloadTooLarge(),
     errors.UnsupportedMediaType(),
     errors.RateLimited(_FULL),
-    errors.InternalError(_REQUEST_ID),
-    errors.ServiceUnavailable(_REQUEST_ID),
+    errors.InternalError(REQUEST_ID),
+    errors.ServiceUnavailable(REQUEST_ID),
 )
 
 
 def _error_schema(error: errors.ApiError) -> Schema:
     fields = {
-        "code": {**_ref("ErrorCode"), "const": error.code},
+        "code": {**ref("ErrorCode"), "const": error.code},
         "message": {"type": "string", "description": "For people; may change."},
         **{name: FIELDS[name] for name in error.extra},
     }
@@ -384,7 +152,7 @@ def _error_response(error: errors.ApiError) -> Schema:
         "description": error.message,
         "headers": _header_refs(*_COMMON_HEADERS, *error.headers()),
         "content": {
-            "application/json": {"schema": _ref(_body_name(error)), "example": error.body()}
+            "application/json": {"schema": ref(_body_name(error)), "example": error.body()}
         },
     }
 
@@ -394,7 +162,7 @@ def _body_name(error: errors.ApiError) -> str:
 
 
 def _header_refs(*names: str) -> Schema:
-    return {name: _ref(name, "headers") for name in names}
+    return {name: ref(name, "headers") for name in names}
 
 
 def _header(said: Schema) -> Schema:
@@ -450,7 +218,7 @@ class EnvelopeSchema(AutoSchema):
             parameter["schema"] = {**parameter["schema"], **said}
         responses = operation["responses"]
         for error in self._errors(operation):
-            responses.setdefault(str(error.status_code), _ref(error.__name__, "responses"))
+            responses.setdefault(str(error.status_code), ref(error.__name__, "responses"))
         for response in responses.values():
             if "$ref" not in response:
                 response.setdefault("headers", {}).update(_header_refs(*_COMMON_HEADERS))
@@ -489,7 +257,7 @@ class EnvelopeSchema(AutoSchema):
         if isinstance(serializer, errors.ApiError):
             return _error_response(serializer)
         if isinstance(serializer, type) and issubclass(serializer, errors.ApiError):
-            return _ref(serializer.__name__, "responses")
+            return ref(serializer.__name__, "responses")
         schema: Schema = super()._get_response_for_code(  # type: ignore[no-untyped-call]
             serializer, status_code, *args, **kwargs
         )
@@ -501,15 +269,15 @@ class EnvelopeSchema(AutoSchema):
             serializer, direction
         )
         names = [_name(cls) for cls in type(serializer).__mro__]
-        for field, found in schema["properties"].items():
-            keys = (*(f"{name}.{field}" for name in names), field)
+        for member, found in schema["properties"].items():
+            keys = (*(f"{name}.{member}" for name in names), member)
             said = next((FIELDS[key] for key in keys if key in FIELDS), {})
             replaces = {"$ref", "anyOf"} & said.keys()
-            schema["properties"][field] = {**({} if replaces else found), **said}
+            schema["properties"][member] = {**({} if replaces else found), **said}
         if isinstance(serializer, StrictSerializer):
             schema["additionalProperties"] = False
-            for name, field in serializer.fields.items():
-                if isinstance(field, serializers.CharField) and not field.allow_blank:
+            for name, member in serializer.fields.items():
+                if isinstance(member, serializers.CharField) and not member.allow_blank:
                     schema["properties"][name].setdefault("minLength", 1)
         return schema
 

@@ -57,6 +57,7 @@ DESCRIPTIONS: dict[Scope, str] = {
 }
 
 _MERCHANT_PERMISSIONS: tuple[str, ...] = (*Scope, *Reserved)
+_GRANTABLE = frozenset(str(s) for s in Scope)
 _KNOWN = frozenset((*_MERCHANT_PERMISSIONS, *ServiceScope))
 
 
@@ -86,9 +87,14 @@ def is_known(permission: str) -> bool:
 
 
 def grants(granted: Iterable[str], permission: str) -> bool:
-    """Whether `granted` covers `permission`. A wildcard covers by exact resource name."""
-    wildcard = permission.partition(":")[0] + ":*"
-    return any(g in (ALL, permission, wildcard) for g in granted)
+    """Whether `granted` covers `permission`.
+
+    `resource:*` covers the catalogue's scopes of exactly that resource; `*` covers everything.
+    """
+    covering = {ALL, permission}
+    if permission in _GRANTABLE:
+        covering.add(permission.partition(":")[0] + ":*")
+    return any(g in covering for g in granted)
 
 
 def expand(granted: Iterable[str]) -> tuple[str, ...]:
@@ -111,14 +117,11 @@ def first_not_covered(granted: Iterable[str], wanted: Iterable[str]) -> str | No
     """
     held = tuple(granted)
     for want in wanted:
+        if want in held or ALL in held:
+            continue
         resource, _, action = want.partition(":")
-        if want == ALL:
-            if ALL not in held:
-                return ALL
-        elif action == ALL:
-            for scope in Scope:
-                if scope.startswith(resource + ":") and not grants(held, scope):
-                    return str(scope)
-        elif not grants(held, want):
-            return str(want)
+        scopes = [s for s in Scope if s.startswith(f"{resource}:")] if action == ALL else []
+        missing = next((s for s in scopes or (want,) if not grants(held, s)), None)
+        if missing is not None:
+            return str(missing)
     return None

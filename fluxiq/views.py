@@ -25,11 +25,13 @@ class ApiView(APIView):
 
     `required_permissions` maps each method to its permission, or to None where being
     authenticated is enough (or nothing is, by `credential`). A view without it is refused.
+    `reads_body` is False where a body, of whatever size, is ignored.
     """
 
     http_method_names = ["get", "head", "post", "put", "patch", "delete"]
     credential: ClassVar[Credential] = Credential.REQUIRED
     kinds: ClassVar[frozenset[Kind]] = ANY_KIND
+    reads_body: ClassVar[bool] = True
     required_permissions: ClassVar[Mapping[str, Permission | None]]
 
     @property
@@ -80,6 +82,14 @@ class ApiView(APIView):
         paginator = Cursor()
         found = paginator.paginate_queryset(rows, self.request, view=self)
         return paginator.get_paginated_response(serializer(found, many=True).data)
+
+
+class SoleRepresentation:
+    """For a view that serves what it has, whatever the client says it accepts."""
+
+    def perform_content_negotiation(self, request: Request, force: bool = False) -> Any:
+        """There is one representation: serve it."""
+        return super().perform_content_negotiation(request, force=True)  # type: ignore[misc]
 
 
 def data(
