@@ -32,6 +32,14 @@ def validate_document(text: str) -> None:
         raise ValidationError(str(error)) from error
 
 
+def clean_document(text: str) -> str:
+    """The document for a model's clean(): normalised, or as it is where its validator refuses it."""
+    try:
+        return normalise_document(text)
+    except documents.InvalidDocument:
+        return text
+
+
 class UserManager(BaseUserManager["User"]):
     """Finds and makes users by document, however it is punctuated."""
 
@@ -131,8 +139,9 @@ class User(AbstractBaseUser, PermissionsMixin):
         return documents.mask(self.document)
 
     def clean(self) -> None:
+        """Normalise e-mail address and document."""
         self.email = type(self).objects.normalize_email(self.email)
-        self.document = normalise_document(self.document)
+        self.document = clean_document(self.document)
 
     @transaction.atomic
     def deactivate(self, reason: str = "") -> None:

@@ -186,7 +186,7 @@ class GateMiddleware:
             return render_error(error)
         except (OperationalError, InterfaceError) as error:
             return render_error(_unavailable(request, error))
-        if _body_length(request) > MAX_BODY:
+        if getattr(view_class, "reads_body", True) and _body_length(request) > MAX_BODY:
             return render_error(PayloadTooLarge())
         return None
 

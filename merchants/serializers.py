@@ -8,7 +8,7 @@ from accounts import documents
 from accounts.models import normalise_document
 from fluxiq.scopes import Role
 from fluxiq.serializers import StrictCharField, StrictSerializer, WireDateTimeField
-from merchants.models import Membership, PaymentAccount
+from merchants.models import Membership, Merchant, PaymentAccount
 
 ROLES = [str(r) for r in Role]
 
@@ -19,7 +19,7 @@ class MerchantSerializer(serializers.Serializer[Any]):
     id = serializers.CharField()
     name = serializers.CharField()
     document = serializers.CharField(source="masked_document")
-    status = serializers.CharField()
+    status = serializers.ChoiceField(choices=Merchant.Status.choices)
     created_at = WireDateTimeField()
 
 
@@ -33,7 +33,7 @@ class AccountSerializer(serializers.Serializer[Any]):
     number = serializers.CharField()
     currency = serializers.CharField()
     balance = serializers.DecimalField(max_digits=18, decimal_places=2)
-    status = serializers.CharField()
+    status = serializers.ChoiceField(choices=PaymentAccount.Status.choices)
     created_at = WireDateTimeField()
 
 

@@ -124,6 +124,11 @@ class VerifyTests(ApiTestCase):
         assert response.headers["X-RateLimit-Limit"] == "1000"
         assert response.headers["Cache-Control"] == "no-store"
 
+    def test_whatever_a_browser_accepts_or_sends_it_is_answered(self) -> None:
+        browser = {"HTTP_ACCEPT": "text/html", "content_type": "text/plain"}
+        response = self.call("POST", "/auth/verify", self.otto, b"x" * 70_000, **browser)
+        assert self.headers(response)["X-Auth-Kind"] == "user"
+
     def test_a_suspended_merchant_is_none(self) -> None:
         self.bakery.suspend()
         self.assert_forbidden(self.verify(self.otto, "?permission=pix:write"), "pix:write")

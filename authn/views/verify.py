@@ -10,7 +10,7 @@ from fluxiq.errors import Forbidden, ValidationFailed
 from fluxiq.principals import Principal
 from fluxiq.schema import empty
 from fluxiq.scopes import ALL, grants, is_known
-from fluxiq.views import ApiView
+from fluxiq.views import ApiView, SoleRepresentation
 from merchants.models import Merchant
 
 # What a gateway passes on to the service behind it.
@@ -51,10 +51,11 @@ def judge(principal: Principal, permissions: list[str], merchant_id: str | None)
     return held
 
 
-class VerifyView(ApiView):
+class VerifyView(SoleRepresentation, ApiView):
     """200 with the `X-Auth-*` headers, or the refusal that the gateway passes on."""
 
     tag = "For gateways"
+    reads_body = False
 
     @extend_schema(methods=["POST", "PUT", "PATCH", "DELETE"], exclude=True)
     @extend_schema(

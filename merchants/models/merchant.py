@@ -8,7 +8,7 @@ from django.db.models.lookups import Exact
 from django.utils import timezone
 
 from accounts import documents
-from accounts.models import normalise_document, validate_document
+from accounts.models import clean_document, normalise_document, validate_document
 from fluxiq import ids
 from fluxiq.audit import models as audit
 from fluxiq.errors import Conflict, Forbidden, NotFound, ValidationFailed
@@ -116,7 +116,8 @@ class Merchant(models.Model):
         return self.name
 
     def clean(self) -> None:
-        self.document = normalise_document(self.document)
+        """Normalise the document."""
+        self.document = clean_document(self.document)
 
     @property
     def masked_document(self) -> str:

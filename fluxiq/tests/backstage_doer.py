@@ -1,0 +1,73 @@
+"""What the process backstage can do: functions that take and return JSON values."""
+
+import itertools
+import secrets
+from dataclasses import asdict
+from typing import Any
+
+from django.utils import timezone
+
+from accounts.models import User
+from authn import passwords, sessions
+from authn.models import ApiKey, Session
+from fluxiq.scopes import Role
+from merchants.models import Membership, Merchant
+
+_documents = itertools.count(20_000_000_000)
+
+
+def member(role: str = Role.MANAGER) -> dict[str, Any]:
+    """A new user with that role at a new merchant, signed in: ids and tokens."""
+    merchant = Merchant.objects.open("Trial", f"{next(_documents)}")
+    user = User(document=f"{next(_documents)}", name="Trial")
+    user.set_unusable_password()
+    User.objects.register(user)
+    membership = Membership.objects.add(merchant, user, role)
+    return {
+        "user": user.id,
+        "merchant": merchant.id,
+        "membership": membership.id,
+        **asdict(sessions.start(user)),
+    }
+
+
+def superuser() -> dict[str, Any]:
+    """A new superuser, signed in."""
+    user = User(document=f"{next(_documents)}", name="Root", is_superuser=True, is_staff=True)
+    user.set_unusable_password()
+    User.objects.register(user)
+    return {"user": user.id, **asdict(sessions.start(user))}
+
+
+def api_key(**fields: Any) -> dict[str, Any]:
+    """A new key of a new merchant: ids and the secret."""
+    merchant = Merchant.objects.open("Trial", f"{next(_documents)}")
+    key, secret = ApiKey.objects.issue(
+        merchant, name="Trial", permissions=["accounts:read", "accounts:write"], **fields
+    )
+    return {"merchant": merchant.id, "key": key.id, "secret": secret}
+
+
+def deactivate(user: str) -> None:
+    """Shut a user out."""
+    User.objects.get(pk=user).deactivate()
+
+
+def reset_password(user: str) -> None:
+    """Set a password as a mailed link does."""
+    passwords.reset(User.objects.get(pk=user), secrets.token_urlsafe(16))
+
+
+def suspend(merchant: str) -> None:
+    """Suspend a merchant."""
+    Merchant.objects.get(pk=merchant).suspend()
+
+
+def expire(key: str) -> None:
+    """Let a key's lifetime end now."""
+    ApiKey.objects.get(pk=key).change({"expires_at": timezone.now()})
+
+
+def session_of(user: str) -> str:
+    """The id of a user's one session."""
+    return Session.objects.get(user_id=user).id

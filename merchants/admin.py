@@ -1,0 +1,272 @@
+"""The staff console's pages of merchants, their members and their payment accounts."""
+
+from typing import Any, ClassVar
+
+from django import forms
+from django.contrib import admin
+from django.core.exceptions import ValidationError
+from django.db.models import Model, QuerySet
+from django.forms.models import BaseInlineFormSet
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.http import urlencode
+from django.utils.text import capfirst
+
+from accounts.admin import DocumentSearchAdmin
+from accounts.forms import MAX_TYPED_DOCUMENT, DocumentField, DocumentModelForm
+from accounts.models import User
+from fluxiq.admin_site import ConsoleAdmin, ModelForm, ObjectAction, adopt
+from fluxiq.audit import models as audit
+from fluxiq.principals import Kind, Principal
+from fluxiq.scopes import Role
+from merchants.models import Membership, Merchant, PaymentAccount
+
+
+def staff_principal(user: Any) -> Principal:
+    """A member of staff as the rules of memberships know callers.
+
+    Django's permissions have said what they may do here; of the rules, those that hold for
+    everybody remain, such as that a merchant keeps its last owner.
+    """
+    return Principal(Kind.USER, user.pk, user.name, is_superuser=True)
+
+
+class MembershipForm(ModelForm[Membership]):
+    """A row of the members: a new one names a user, an old one changes role or status."""
+
+    person = forms.CharField(label="Document or user id", max_length=MAX_TYPED_DOCUMENT)
+
+    class Meta:
+        model = Membership
+        fields = ("role", "status")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        membership = self.instance
+        is_new = membership._state.adding
+        self.fields["person"].disabled = not is_new
+        self.fields["person"].required = is_new
+        if not is_new:
+            self.initial["person"] = membership.masked_document
+        is_invited = membership.status == Membership.Status.INVITED
+        # An empty form must not count as filled in for the status that it comes with.
+        for name in ("role", "status") if is_invited else ("status",) if is_new else ():
+            if name in self.fields:
+                self.fields[name].disabled = True
+        status: Any = self.fields.get("status")
+        if status is not None and not is_invited:
+            status.choices = [c for c in status.choices if c[0] != Membership.Status.INVITED]
+
+    def clean_person(self) -> str | User:
+        """The user that a new row names. Raises ValidationError."""
+        text: str = self.cleaned_data["person"]
+        if not self.instance._state.adding:
+            return text
+        user = User.objects.for_document(text) or User.objects.filter(pk=text).first()
+        if user is None:
+            raise ValidationError("There is no user with this document or id.")
+        return user
+
+
+class MembershipFormSet(BaseInlineFormSet):  # type: ignore[type-arg]
+    """The members of a merchant, changed by the rules of memberships."""
+
+    principal: ClassVar[Principal]
+
+    def save(self, commit: bool = True) -> list[Membership]:
+        """Add, change and end. Raises Conflict as the rules tell.
+
+        Whoever becomes an owner goes first, so that the last owner can be replaced at once.
+        """
+        added = self.save_new_objects(commit)
+        for form in self.initial_forms:
+            if form.has_changed() and form not in self.deleted_forms and _makes_owner(form):
+                self.save_existing(form, form.instance)
+        return self.save_existing_objects(commit) + added
+
+    def save_new(self, form: Any, commit: bool = True) -> Membership:
+        data = form.cleaned_data
+        return Membership.objects.add(self.instance, data["person"], data["role"])
+
+    def save_existing(self, form: Any, obj: Membership, commit: bool = True) -> Membership:
+        obj.change(self.principal, {name: form.cleaned_data[name] for name in form.changed_data})
+        return obj
+
+    def delete_existing(self, obj: Membership, commit: bool = True) -> None:
+        obj.end(self.principal)
+
+
+def _makes_owner(form: Any) -> bool:
+    return (form.cleaned_data["role"], form.cleaned_data["status"]) == (
+        Role.OWNER,
+        Membership.Status.ACTIVE,
+    )
+
+
+class MembershipInline(admin.TabularInline):  # type: ignore[type-arg]
+    """Who belongs to the merchant."""
+
+    model = Membership
+    form = MembershipForm
+    formset = MembershipFormSet
+    fields = ("person", "name", "role", "status", "created_at")
+    readonly_fields = ("name", "created_at")
+    extra = 0
+    verbose_name = "member"
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Membership]:
+        """With the merchant, whom each row's caption names."""
+        return super().get_queryset(request).select_related("merchant")
+
+    def get_formset(self, request: HttpRequest, obj: Any = None, **kwargs: Any) -> Any:
+        formset: Any = super().get_formset(request, obj, **kwargs)
+        formset.principal = staff_principal(request.user)
+        return formset
+
+
+class MerchantForm(DocumentModelForm[Merchant]):
+    """What may be changed of a merchant."""
+
+
+class MerchantAddForm(MerchantForm):
+    """A new merchant."""
+
+    document = DocumentField(help_text="CNPJ or CPF, with or without punctuation.")
+
+
+@admin.register(Merchant)
+class MerchantAdmin(DocumentSearchAdmin[Merchant]):
+    """Merchants, with their members."""
+
+    list_display = ("name", "shown_document", "status", "id", "created_at")
+    list_filter = ("status", "created_at")
+    search_fields = ("name", "id__exact")
+    search_help_text = "Name, the beginning of a CNPJ or CPF, or id."
+    form = MerchantForm
+    inlines = (MembershipInline,)
+    fields = ("id", "name", "shown_document", "status", "created_at")
+    readonly_fields = ("id", "shown_document", "status", "created_at")
+    object_actions: ClassVar = (
+        ObjectAction(
+            name="suspend",
+            label="Suspend",
+            explanation="Its API keys and its members are refused from the next request on.",
+            perform=lambda merchant, reason: merchant.suspend(),
+            applies_to=lambda merchant: not merchant.is_suspended,
+        ),
+        ObjectAction(
+            name="resume",
+            label="Resume",
+            explanation="Its API keys and its members are served again.",
+            perform=lambda merchant, reason: merchant.resume(),
+            applies_to=lambda merchant: merchant.is_suspended,
+        ),
+    )
+
+    def get_form(
+        self, request: HttpRequest, obj: Merchant | None = None, change: bool = False, **kwargs: Any
+    ) -> "type[forms.ModelForm[Merchant]]":
+        if obj is None:
+            kwargs["form"] = MerchantAddForm
+        return super().get_form(request, obj, change, **kwargs)
+
+    def get_fields(self, request: HttpRequest, obj: Merchant | None = None) -> Any:
+        return ("name", "document") if obj is None else super().get_fields(request, obj)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Merchant | None = None) -> Any:
+        return () if obj is None else super().get_readonly_fields(request, obj)
+
+    def get_inlines(self, request: HttpRequest, obj: Merchant | None) -> Any:
+        return () if obj is None else super().get_inlines(request, obj)
+
+    def get_object_tools(self, request: HttpRequest, obj: Merchant) -> list[tuple[str, str]]:
+        return [*super().get_object_tools(request, obj), *list_of(PaymentAccount, request, obj)]
+
+    def save_model(self, request: HttpRequest, obj: Merchant, form: Any, change: bool) -> None:
+        if not change:
+            adopt(obj, Merchant.objects.open(obj.name, obj.document))
+        elif "name" in form.changed_data:
+            obj.save(update_fields=["name"])
+            audit.record(
+                audit.Kind.MERCHANT_CHANGED,
+                object_id=obj.id,
+                merchant_id=obj.id,
+                before={"name": form.initial["name"]},
+                after={"name": obj.name},
+            )
+
+
+def list_of(model: type[Model], request: HttpRequest, merchant: Merchant) -> list[tuple[str, str]]:
+    """A button to the list of what of this model the merchant has, for whoever may see it."""
+    app, name = model._meta.app_label, model._meta.model_name
+    if not any(request.user.has_perm(f"{app}.{may}_{name}") for may in ("view", "change")):
+        return []
+    query = urlencode({MerchantFilter.parameter_name: merchant.pk})
+    url = reverse(f"admin:{app}_{name}_changelist")
+    return [(str(capfirst(model._meta.verbose_name_plural or "")), f"{url}?{query}")]
+
+
+class MerchantFilter(admin.SimpleListFilter):
+    """Narrows a list to one merchant, chosen by a link: there may be too many to offer all."""
+
+    title = "merchant"
+    parameter_name = "merchant"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[Any, str]]:
+        chosen = Merchant.objects.filter(pk=self.value() or "")
+        return [(merchant.pk, merchant.name) for merchant in chosen]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        merchant_id = self.value()
+        return queryset if merchant_id is None else queryset.filter(merchant_id=merchant_id)
+
+
+class MerchantColumn:
+    """A column `merchant_link` for lists of what merchants have."""
+
+    @admin.display(description="merchant", ordering="merchant__name", empty_value="-")
+    def merchant_link(self, obj: Any) -> str | None:
+        """The merchant, and a link that narrows the list to it."""
+        if obj.merchant is None:
+            return None
+        query = urlencode({MerchantFilter.parameter_name: obj.merchant_id})
+        return format_html('<a href="?{}">{}</a>', query, obj.merchant.name)
+
+
+@admin.register(PaymentAccount)
+class PaymentAccountAdmin(MerchantColumn, ConsoleAdmin[PaymentAccount]):
+    """Payment accounts. The balance belongs to the core ledger."""
+
+    list_display = ("name", "merchant_link", "branch", "number", "balance", "status", "created_at")
+    list_filter = (MerchantFilter, "status", "created_at")
+    list_select_related = ("merchant",)
+    search_fields = ("name", "number", "id__exact", "merchant__name", "merchant__id__exact")
+    search_help_text = "Name, number or id, of the account or (name, id) of its merchant."
+    autocomplete_fields = ("merchant",)
+    fields = (
+        "id",
+        "merchant",
+        "name",
+        "branch",
+        "number",
+        "currency",
+        "balance",
+        "status",
+        "created_at",
+    )
+    readonly_fields = ("id", "merchant", "branch", "number", "currency", "balance", "created_at")
+
+    def get_fields(self, request: HttpRequest, obj: PaymentAccount | None = None) -> Any:
+        return ("merchant", "name") if obj is None else super().get_fields(request, obj)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: PaymentAccount | None = None) -> Any:
+        return () if obj is None else super().get_readonly_fields(request, obj)
+
+    def save_model(
+        self, request: HttpRequest, obj: PaymentAccount, form: Any, change: bool
+    ) -> None:
+        if change:
+            obj.change({name: form.cleaned_data[name] for name in form.changed_data})
+        else:
+            adopt(obj, PaymentAccount.objects.open(obj.merchant, obj.name))
