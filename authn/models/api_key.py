@@ -98,17 +98,12 @@ class ApiKeyManager(_ApiKeyManager["ApiKey"]):
         notices.api_key_issued(api_key)
         return api_key, secret
 
-    def issue_service_key(
-        self, *, name: str, created_by: User | None = None, expires_at: datetime | None = None
-    ) -> "tuple[ApiKey, str]":
-        """Make a key of no merchant, with which a FluxiQ service asks about others' tokens."""
-        return self.issue(
-            None,
-            name=name,
-            permissions=[ServiceScope.TOKENS_INTROSPECT],
-            created_by=created_by,
-            expires_at=expires_at,
-        )
+    def issue_service_key(self, **fields: Any) -> "tuple[ApiKey, str]":
+        """Make a key of no merchant, with which a FluxiQ service asks about others' tokens.
+
+        Takes and returns what `issue` does, but for merchant and permissions.
+        """
+        return self.issue(None, permissions=[ServiceScope.TOKENS_INTROSPECT], **fields)
 
     def _mint(self, **fields: Any) -> "tuple[ApiKey, str]":
         secret = keys.generate(settings.FLUXIQ_ENVIRONMENT)

@@ -91,11 +91,6 @@ class Session(models.Model):
         indexes = (
             models.Index(fields=["user", "-id"], name="session_by_user"),
             models.Index(fields=["expires_at"], name="session_by_expiry"),
-            models.Index(
-                fields=["ended_at"],
-                name="session_by_end",
-                condition=Q(ended_at__isnull=False),
-            ),
         )
         constraints = (
             models.CheckConstraint(
@@ -111,11 +106,6 @@ class Session(models.Model):
     def must_end_by(self) -> datetime:
         """When the session ends however often it is refreshed."""
         return self.created_at + timedelta(seconds=settings.SESSION_MAX_AGE)
-
-    @property
-    def is_live(self) -> bool:
-        """Whether the session goes on (its user must be active as well)."""
-        return self.ended_at is None and self.expires_at > timezone.now()
 
     def principal(self) -> Principal:
         """What the user of this session may do where. One query, for the memberships."""

@@ -76,7 +76,7 @@ class CommandLineTests(SimpleTestCase):
     def test_wrong_arguments_are_one_line_and_no_screen_of_usage(self) -> None:
         for arguments, reason in (
             (("create_merchant",), "required: NAME, --document"),
-            (("create_merchant", "Bar", "--documnt", "1"), "--document"),
+            (("create_merchant", "Bar", "--doc", "12345678000195"), "required: --document"),
             (("list_api_keys", "--nonsense", "--json"), "unrecognized arguments: --nonsense"),
         ):
             with self.subTest(arguments):

@@ -101,6 +101,16 @@ class SeedDemoTests(CommandTestCase):
         self.run_command("seed_demo")
         assert not Membership.objects.filter(user__document=demo.PEOPLE[2].document).exists()
 
+    def test_somebody_who_is_missing_is_made_again_with_their_role(self) -> None:
+        self.run_command("seed_demo")
+        manager = User.objects.get(document=demo.PEOPLE[1].document)
+        manager.memberships.all().delete()
+        manager.delete()
+        seeded = self.result("seed_demo")
+        made = User.objects.get(document=demo.PEOPLE[1].document)
+        merchant = Merchant.objects.get(pk=seeded["merchant_id"])
+        assert self.membership(made, merchant).role == Role.MANAGER
+
     def test_a_user_who_was_there_before_joins_with_their_own_password(self) -> None:
         before = User.objects.create_user("12345678901", "a password of my own", name="Me")
         assert self.result("seed_demo")["users"][0]["password"] is None
