@@ -5,6 +5,7 @@ import secrets
 from dataclasses import asdict
 from typing import Any
 
+from django.contrib.auth.hashers import make_password
 from django.utils import timezone
 
 from accounts.models import User
@@ -71,3 +72,13 @@ def expire(key: str) -> None:
 def session_of(user: str) -> str:
     """The id of a user's one session."""
     return Session.objects.get(user_id=user).id
+
+
+def people(count: int, active: bool) -> list[str]:
+    """The documents of so many new users, who share one password that nobody is told."""
+    hashed = make_password(secrets.token_urlsafe(16))
+    users = [
+        User(document=f"{next(_documents)}", name="One of many", password=hashed, is_active=active)
+        for _ in range(count)
+    ]
+    return [user.document for user in User.objects.bulk_create(users)]
