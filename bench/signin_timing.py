@@ -35,7 +35,7 @@ def fail(service: Service, document: str, address: str) -> float:
 
 def main() -> None:
     """Measure and print."""
-    with serving(EMBEDDED, workers=1, **ENVIRONMENT) as service:
+    with serving(EMBEDDED, ENVIRONMENT, workers=1) as service:
         with Backstage(service.environment) as backstage:
             known = itertools.cycle(backstage.do("people", count=PEOPLE, active=True))
             inactive = itertools.cycle(backstage.do("people", count=PEOPLE, active=False))

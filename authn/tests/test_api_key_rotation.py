@@ -68,7 +68,8 @@ class RotationTests(ApiTestCase):
         assert abs(left - timedelta(days=10)) < timedelta(seconds=2)
 
     def test_an_unfit_grace_is_refused(self) -> None:
-        for grace in (-1, 604801, "60", 1.5, None, True, [], 10**30):
+        unfit: tuple[Any, ...] = (-1, 604801, "60", 1.5, None, True, [], 10**30)
+        for grace in unfit:
             self.assert_invalid(self.rotate(grace_seconds=grace), "grace_seconds")
         self.assert_invalid(self.rotate(grace=60), "grace")
 

@@ -85,10 +85,11 @@ class IssueTests(ApiKeyTestCase):
         assert stored.pepper_id == "test-1"
 
     def test_unfit_permissions_are_refused(self) -> None:
-        for permissions in (
+        unfit: tuple[Any, ...] = (
             [], ["*"], ["pix:*"], ["pix:read", "pix:read"], ["api_keys:read"], ["audit:read"],
             ["tokens:introspect"], ["nope:read"], "accounts:read", None, [1], [None], {}, [[]],
-        ):  # fmt: skip
+        )  # fmt: skip
+        for permissions in unfit:
             response = self.issue(permissions=permissions)
             assert response.status_code == 400, permissions
             details = json.loads(response.content)["error"]["details"]
@@ -101,14 +102,15 @@ class IssueTests(ApiKeyTestCase):
 
     def test_other_unfit_fields_are_refused_by_name(self) -> None:
         past = (timezone.now() - timedelta(seconds=1)).isoformat()
-        for field, values in {
+        unfit: dict[str, tuple[Any, ...]] = {
             "name": (None, 5, "", "   ", "x" * 300, "a\x00", "\ud800", [], {}),
             "expires_at": (past, "tomorrow", 5, True, [], "9999-12-31T23:59:59-23:59", ""),
             "allowed_ips": ("10.0.0.0/8", ["10.0.0.1/8"], ["nope"], [1], None, ["::/129"], [""]),
             "rate_limit": (5,),
             "permisions": (["accounts:read"],),
             "merchant_id": (self.bakery.id,),
-        }.items():
+        }
+        for field, values in unfit.items():
             for value in values:
                 response = self.issue(**{field: value})
                 assert response.status_code == 400, (field, value, response.content)
@@ -194,7 +196,13 @@ class ChangeTests(ApiKeyTestCase):
         assert answer["expires_at"] is None
 
     def test_the_rules_are_those_of_creation(self) -> None:
-        for body in ({"permissions": []}, {"permissions": ["*"]}, {"name": ""}, {"key": "x"}):
+        unfit: tuple[dict[str, Any], ...] = (
+            {"permissions": []},
+            {"permissions": ["*"]},
+            {"name": ""},
+            {"key": "x"},
+        )
+        for body in unfit:
             response = self.patch(self.one, self.olga, body)
             self.assert_invalid(response, *body)
 

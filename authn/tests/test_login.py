@@ -20,6 +20,9 @@ def part(token: str, index: int) -> dict[str, Any]:
     return decoded
 
 
+UNFIT: tuple[Any, ...] = (None, 12345678901, True, [], {}, "", "x" * 2000, "a\x00b", "\ud800")
+
+
 class LoginTests(ApiTestCase):
     def login(self, document: Any, password: Any = PASSWORD, **extra: Any) -> Any:
         return self.post("/auth/login", None, {"document": document, "password": password}, **extra)
@@ -80,7 +83,7 @@ class LoginTests(ApiTestCase):
     def test_a_wrong_body_names_the_field(self) -> None:
         good = {"document": self.olga.document, "password": PASSWORD}
         for field in good:
-            for value in (None, 12345678901, True, [], {}, "", "x" * 2000, "a\x00b", "\ud800"):
+            for value in UNFIT:
                 response = self.post("/auth/login", None, {**good, field: value})
                 self.assert_invalid(response, field)
                 self.forget_counts()

@@ -21,13 +21,13 @@ class ThrottleTests(ApiTestCase):
         body = {"document": document or self.olga.document, "password": password}
         return self.post("/auth/login", None, body, REMOTE_ADDR=address)
 
-    def fail(self, times: int, address: str = HERE, document: str = "") -> None:
+    def guess_wrong(self, times: int, address: str = HERE, document: str = "") -> None:
         for _ in range(times):
             response = self.login("wrong password", address, document)
             assert response.content == INVALID_LOGIN
 
     def test_after_five_failures_the_right_password_is_429_too(self) -> None:
-        self.fail(5)
+        self.guess_wrong(5)
         for password in ("wrong password", PASSWORD):
             response = self.login(password)
             error = self.error(response, 429)
@@ -38,7 +38,7 @@ class ThrottleTests(ApiTestCase):
             )
 
     def test_the_limit_headers_tell_of_the_throttle(self) -> None:
-        self.fail(5)
+        self.guess_wrong(5)
         response = self.login()
         assert response.headers["X-RateLimit-Limit"] == "5"
         assert response.headers["X-RateLimit-Remaining"] == "0"
@@ -46,41 +46,41 @@ class ThrottleTests(ApiTestCase):
         assert abs(reset - timezone.now().timestamp() - int(response.headers["Retry-After"])) <= 2
 
     def test_the_throttle_answers_before_any_hashing(self) -> None:
-        self.fail(5)
+        self.guess_wrong(5)
         with mock.patch("django.contrib.auth.hashers.MD5PasswordHasher.encode") as hashing:
             self.error(self.login(), 429)
         hashing.assert_not_called()
 
     def test_other_addresses_and_other_documents_are_not_locked_out(self) -> None:
-        self.fail(5)
+        self.guess_wrong(5)
         assert self.login(address=ELSEWHERE).status_code == 200
         assert self.login(document=self.ana.document).status_code == 200
 
     def test_a_success_is_no_failure(self) -> None:
         for _ in range(12):
             assert self.login().status_code == 200
-        self.fail(5)
+        self.guess_wrong(5)
         self.error(self.login(), 429)
 
     def test_however_a_document_is_written_it_counts_as_one(self) -> None:
         d = self.olga.document
         written = (d, f"{d[:3]}.{d[3:6]}.{d[6:9]}-{d[9:]}", f" {d} ", f"{d[:9]}-{d[9:]}", d)
         for document in written:
-            self.fail(1, document=document)
+            self.guess_wrong(1, document=document)
         self.error(self.login(), 429)
 
     def test_unknown_documents_are_throttled_alike(self) -> None:
-        self.fail(5, document="99999999999")
+        self.guess_wrong(5, document="99999999999")
         self.error(self.login(document="99999999999"), 429)
 
     def test_addresses_of_one_ipv6_network_count_as_one(self) -> None:
         for host in range(5):
-            self.fail(1, address=f"2001:db8::{host}")
+            self.guess_wrong(1, address=f"2001:db8::{host}")
         self.error(self.login(address="2001:db8::ffff"), 429)
         assert self.login(address="2001:db8:0:1::1").status_code == 200
 
     def test_a_window_ends(self) -> None:
-        self.fail(5)
+        self.guess_wrong(5)
         wait = int(self.login().headers["Retry-After"])
         with mock.patch("time.time", return_value=timezone.now().timestamp() + wait + 1):
             assert self.login().status_code == 200
@@ -94,7 +94,7 @@ class ThrottleTests(ApiTestCase):
     def test_after_fifty_failures_only_known_addresses_may_try(self) -> None:
         assert self.login(address="192.0.2.77").status_code == 200
         for n in range(10):
-            self.fail(5, address=f"198.51.100.{n}")
+            self.guess_wrong(5, address=f"198.51.100.{n}")
         stranger = self.login(address="192.0.2.200")
         self.error(stranger, 429)
         assert self.login(address="192.0.2.77").status_code == 200
@@ -103,7 +103,7 @@ class ThrottleTests(ApiTestCase):
         self.login(address="192.0.2.77")
         Session.objects.update(created_at=timezone.now() - timedelta(days=31))
         for n in range(10):
-            self.fail(5, address=f"198.51.100.{n}")
+            self.guess_wrong(5, address=f"198.51.100.{n}")
         self.error(self.login(address="192.0.2.77"), 429)
 
     def test_attempts_are_reserved_before_they_are_tried(self) -> None:

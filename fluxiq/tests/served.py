@@ -31,6 +31,13 @@ SECRETS = {
     "API_KEY_PEPPERS": "served-1:pepper-of-a-served-test-0123456789",
 }
 
+# For tests of anything but the limits.
+NO_LIMITS = {
+    "RATE_LIMIT_API_KEY": "1000000/m",
+    "RATE_LIMIT_JWT": "1000000/m",
+    "RATE_LIMIT_ANONYMOUS": "1000000/m",
+}
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -105,8 +112,8 @@ def manage(environment: Mapping[str, str], *arguments: str) -> str:
 
 
 @contextmanager
-def serving(engines: str, *, workers: int = 4, **environment: str) -> Iterator[Service]:
-    """A service with the demo's data, on SQLITE alone or on PostgreSQL and Valkey."""
+def serving(engines: str, environment: Mapping[str, str], *, workers: int = 4) -> Iterator[Service]:
+    """A service with the demo's data, on SQLite alone or on PostgreSQL and Valkey."""
     with (
         tempfile.TemporaryDirectory(prefix="fluxiq-served-") as scratch,
         _urls(engines, scratch) as urls,

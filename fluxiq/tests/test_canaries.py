@@ -11,7 +11,7 @@ import pytest
 import redis
 from psycopg import sql
 
-from fluxiq.tests.served import EMBEDDED, ENGINES, Service, serving
+from fluxiq.tests.served import EMBEDDED, ENGINES, NO_LIMITS, Service, serving
 
 pytestmark = pytest.mark.engine
 
@@ -100,12 +100,7 @@ def cached(service: Service) -> Iterator[tuple[str, str]]:
 
 @pytest.mark.parametrize("engines", ENGINES)
 def test_no_planted_secret_is_found_anywhere(engines: str) -> None:
-    limits = {
-        "RATE_LIMIT_API_KEY": "9999/m",
-        "RATE_LIMIT_JWT": "9999/m",
-        "RATE_LIMIT_ANONYMOUS": "9999/m",
-    }
-    with serving(engines, workers=2, **limits) as service:
+    with serving(engines, NO_LIMITS, workers=2) as service:
         secrets = plant(service)
         places = [*tables(service), *cached(service), ("the log", service.gunicorn.log())]
         assert len(places) > 15

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from fluxiq.tests.engines import PROJECT
-from fluxiq.tests.served import EMBEDDED, SECRETS, Service, serving
+from fluxiq.tests.served import EMBEDDED, NO_LIMITS, SECRETS, Service, serving
 
 pytestmark = pytest.mark.engine
 
@@ -66,9 +66,8 @@ def reload_with(service: Service, ring_file: Path, ring: str, signs: str) -> Non
 def test_rotating_the_ring_fails_no_request_and_a_retired_kid_is_401(tmp_path: Path) -> None:
     ring_file = tmp_path / "ring"
     ring_file.write_text(OLD)
-    limits = {"RATE_LIMIT_JWT": "1000000/m", "RATE_LIMIT_ANONYMOUS": "1000000/m"}
-    environment = {"JWT_SIGNING_KEYS": "", "JWT_SIGNING_KEYS_FILE": str(ring_file), **limits}
-    with serving(EMBEDDED, **environment) as service:
+    ring = {"JWT_SIGNING_KEYS": "", "JWT_SIGNING_KEYS_FILE": str(ring_file)}
+    with serving(EMBEDDED, {**NO_LIMITS, **ring}) as service:
         before = service.sign_in()
         tokens = [before["access_token"]]
         with traffic(service, tokens) as seen:

@@ -21,12 +21,12 @@ API = "/api/v1"
 @pytest.fixture(scope="module", params=ENGINES)
 def service(request: pytest.FixtureRequest) -> Iterator[Service]:
     """Four workers, with small limits for keys and users, and a wide one for addresses."""
-    with serving(
-        request.param,
-        RATE_LIMIT_API_KEY="50/m",
-        RATE_LIMIT_JWT="200/m",
-        RATE_LIMIT_ANONYMOUS="100000/m",
-    ) as running:
+    limits = {
+        "RATE_LIMIT_API_KEY": "50/m",
+        "RATE_LIMIT_JWT": "200/m",
+        "RATE_LIMIT_ANONYMOUS": "100000/m",
+    }
+    with serving(request.param, limits) as running:
         yield running
 
 
@@ -188,7 +188,8 @@ def test_it_is_live_and_ready(service: Service) -> None:
 
 def test_limits_go_on_when_the_counting_server_dies() -> None:
     valkey = require(lambda: start_valkey(None, "--maxmemory", "64mb"))
-    with serving(SERVERS, workers=2, RATE_LIMIT_ANONYMOUS="20/m", REDIS_URL=valkey.url) as service:
+    environment = {"RATE_LIMIT_ANONYMOUS": "20/m", "REDIS_URL": valkey.url}
+    with serving(SERVERS, environment, workers=2) as service:
         assert service.call("GET", f"{API}/auth/me").status == 401
         valkey.stop()
         answers = [service.call("GET", f"{API}/auth/me") for _ in range(60)]
