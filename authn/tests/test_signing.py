@@ -57,7 +57,7 @@ def pem(private: Any) -> str:
     return base64.b64encode(text).decode()
 
 
-PRIVATE = {
+PRIVATE: dict[str, Any] = {
     "ES256": ec.generate_private_key(ec.SECP256R1()),
     "EdDSA": ed25519.Ed25519PrivateKey.generate(),
     "RS256": rsa.generate_private_key(65537, 2048),

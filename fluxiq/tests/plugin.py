@@ -5,6 +5,7 @@ embedded counters.
 """
 
 import os
+import time
 
 import pytest
 
@@ -28,3 +29,23 @@ def clean_counters() -> None:
     from django.core.cache import cache  # noqa: PLC0415 - settings are not read at import time
 
     cache.clear()
+
+
+class StandingClock:
+    """Time as it was when a test began, unless the test itself sets the clock."""
+
+    TOLERANCE = 0.05  # seconds; a clock that is further off was set
+
+    def __init__(self) -> None:
+        self._began, self._ticks = time.time(), time.monotonic()
+
+    def time(self) -> float:
+        """Seconds since the epoch."""
+        now, expected = time.time(), self._began + time.monotonic() - self._ticks
+        return self._began if abs(now - expected) < self.TOLERANCE else now
+
+
+@pytest.fixture(autouse=True)
+def standing_windows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No window of a limit ends in the middle of a test."""
+    monkeypatch.setattr("django_ratelimit.core.time", StandingClock())
