@@ -105,6 +105,12 @@ FIELDS: dict[str, Schema] = {
     "ApiKey.rate_limit": field("Requests a minute, where staff set its own.", None),
     "ApiKey.rotated_from": _id(Prefix.API_KEY, "The key it succeeded.", example=None),
     "ApiKey.rotated_to": _id(Prefix.API_KEY, "The key that succeeded it.", example=None),
+    "RepeatedRotation.key": field(
+        "Null: the secret was shown in the first answer.", None, type=["string", "null"]
+    ),
+    "RepeatedRotation.message": field(
+        "What to do now.", "Rotate this successor for a fresh secret."
+    ),
     "IssuedApiKey.key": field("The secret. Shown this once.", "sk_live_abc123def456ghi789"),
     "grace_seconds": field("How long the old key goes on.", 86400),
     # Merchants and accounts

@@ -80,6 +80,10 @@ class Migration(migrations.Migration):
                         to="authn.apikey",
                     ),
                 ),
+                (
+                    "rotation_call",
+                    models.BinaryField(editable=False, max_length=32, null=True),
+                ),
             ],
             options={
                 "verbose_name": "API key",

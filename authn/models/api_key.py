@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache
+from hashlib import sha256
 from typing import Any, ClassVar, Self
 
 from django.conf import settings
@@ -183,6 +184,9 @@ class ApiKey(models.Model):
         editable=False,
     )
 
+    # Of the call that made this key as a successor, where it named itself (Idempotency-Key).
+    rotation_call = models.BinaryField(max_length=32, null=True, editable=False)
+
     objects = ApiKeyManager()
 
     GRANTABLE: ClassVar[tuple[str, ...]] = tuple(str(s) for s in Scope)
@@ -301,12 +305,20 @@ class ApiKey(models.Model):
         self.refresh_from_db()
 
     @transaction.atomic
-    def rotate(self, grace: timedelta, created_by: User | None = None) -> "tuple[ApiKey, str]":
+    def rotate(
+        self, grace: timedelta, created_by: User | None = None, idempotency_key: str = ""
+    ) -> "tuple[ApiKey, str | None]":
         """Make a successor: (the key, its secret). This key goes on for `grace`, then is dead.
 
-        Raises Conflict for a key that is dead or has a successor already.
+        A call that names itself by `idempotency_key` and is repeated gets the same successor,
+        and None: the secret was shown once. Raises Conflict for a key that is dead or has a
+        successor already.
         """
         current = ApiKey.objects.select_for_update(of=("self",)).get(pk=self.pk)
+        call = sha256(idempotency_key.encode()).digest() if idempotency_key else None
+        made: ApiKey | None = getattr(current, "successor", None)
+        if made is not None and call is not None and bytes(made.rotation_call or b"") == call:
+            return made, None
         if not current.is_live or current.rotated_to_id is not None:
             raise Conflict("This key is no longer in force or was rotated already")
         now = timezone.now()
@@ -323,6 +335,7 @@ class ApiKey(models.Model):
             created_by=created_by,
             created_at=now,
             rotated_from=current,
+            rotation_call=call,
         )
         ApiKey.objects.filter(pk=self.pk).update(revoked_at=now + grace, revoked_reason="rotated")
         audit.record(

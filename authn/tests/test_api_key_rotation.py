@@ -82,6 +82,29 @@ class RotationTests(ApiTestCase):
         self.error(self.post(path, self.olga), 409)
         assert ApiKey.objects.count() == 3
 
+    def test_a_repeated_call_gets_the_same_successor_and_never_a_second(self) -> None:
+        named = {"HTTP_IDEMPOTENCY_KEY": "deploy-2026-11-24"}
+        first = self.data(self.post(self.path, self.olga, {"grace_seconds": 0}, **named), 201)
+        again = self.data(self.post(self.path, self.olga, {"grace_seconds": 0}, **named), 200)
+        assert again["id"] == first["id"]
+        assert again["key"] is None
+        assert "Rotate this successor" in again["message"]
+        assert ApiKey.objects.count() == 2
+        assert AuditEvent.objects.filter(kind=Kind.API_KEY_ROTATED).count() == 1
+        fresh = self.post(f"/merchants/{self.bakery.id}/api-keys/{first['id']}/rotate", self.olga)
+        assert self.data(fresh, 201)["key"] != first["key"]
+
+    def test_another_call_is_another_name(self) -> None:
+        self.data(self.post(self.path, self.olga, HTTP_IDEMPOTENCY_KEY="one"), 201)
+        self.error(self.post(self.path, self.olga, HTTP_IDEMPOTENCY_KEY="two"), 409)
+        self.error(self.post(self.path, self.olga), 409)
+
+    def test_an_unfit_name_is_refused(self) -> None:
+        for name in ("x" * 256, "é", "a\tb"):
+            response = self.post(self.path, self.olga, HTTP_IDEMPOTENCY_KEY=name)
+            self.assert_invalid(response, "Idempotency-Key")
+        assert ApiKey.objects.count() == 1
+
     def test_rotation_is_audited(self) -> None:
         answer = self.data(self.rotate(grace_seconds=5), 201)
         event = AuditEvent.objects.get(kind=Kind.API_KEY_ROTATED)

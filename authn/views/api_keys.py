@@ -4,7 +4,7 @@ from datetime import timedelta
 from http import HTTPStatus
 from typing import ClassVar
 
-from drf_spectacular.utils import OpenApiResponse, extend_schema
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -14,14 +14,32 @@ from authn.models import ApiKey
 from authn.models.api_key import forbid_granting_beyond
 from authn.serializers import ApiKeyChange, ApiKeyCreation, ApiKeyRotation, ApiKeySerializer
 from fluxiq import ids
-from fluxiq.errors import Conflict
+from fluxiq.errors import Conflict, ValidationFailed
 from fluxiq.http import TOKEN_ONLY
 from fluxiq.schema import PAGE, enveloped, extended, paged
 from fluxiq.scopes import Reserved
 from fluxiq.views import ApiView, data, no_content
 from merchants.models import Merchant, require
 
+MAX_IDEMPOTENCY_KEY = 255
+ALREADY_SHOWN = (
+    "This call was answered before, and its secret was shown once. Rotate this successor for a"
+    " fresh secret."
+)
+
 IssuedApiKey = extended(ApiKeySerializer, "IssuedApiKey", key=serializers.CharField())
+RepeatedRotation = extended(
+    ApiKeySerializer,
+    "RepeatedRotation",
+    key=serializers.CharField(allow_null=True),
+    message=serializers.CharField(),
+)
+IDEMPOTENCY_KEY = OpenApiParameter(
+    "Idempotency-Key",
+    str,
+    OpenApiParameter.HEADER,
+    description="A name of your own for this call, 1 to 255 characters, such as a UUID.",
+)
 
 
 class ApiKeyListView(ApiView):
@@ -134,9 +152,13 @@ class ApiKeyRotateView(ApiKeyDetail):
         operation_id="rotateApiKey",
         summary="Rotate an API key",
         description="Makes a successor with the same name, permissions and limits. The old key"
-        " goes on for `grace_seconds` and is then dead.",
+        " goes on for `grace_seconds` and is then dead. Send an `Idempotency-Key` to be safe"
+        " against a lost answer: the same call again answers 200 with the same successor, without"
+        " its secret, which was shown once; rotate the successor for a fresh one.",
+        parameters=[IDEMPOTENCY_KEY],
         request=ApiKeyRotation,
         responses={
+            200: enveloped(RepeatedRotation, "The successor made before; its secret is gone."),
             201: enveloped(IssuedApiKey, "The successor, with its secret: shown this once."),
             409: Conflict("This key is no longer in force or was rotated already"),
         },
@@ -145,5 +167,17 @@ class ApiKeyRotateView(ApiKeyDetail):
         api_key = self.api_key(merchant_id, key_id)
         grace = timedelta(seconds=self.read(ApiKeyRotation)["grace_seconds"])
         forbid_granting_beyond(self.principal, merchant_id, api_key.permissions)
-        successor, secret = api_key.rotate(grace, created_by=user_of(request))
+        successor, secret = api_key.rotate(
+            grace, created_by=user_of(request), idempotency_key=idempotency_key(request)
+        )
+        if secret is None:
+            return data(ApiKeySerializer, successor, key=None, message=ALREADY_SHOWN)
         return data(ApiKeySerializer, successor, HTTPStatus.CREATED, key=secret)
+
+
+def idempotency_key(request: Request) -> str:
+    """How the call names itself, or nothing. Raises ValidationFailed for an unfit name."""
+    name = request.headers.get("Idempotency-Key", "")
+    if len(name) > MAX_IDEMPOTENCY_KEY or not (name.isascii() and name.isprintable()):
+        raise ValidationFailed({"Idempotency-Key": ["Takes 1 to 255 printable ASCII characters."]})
+    return name
