@@ -4,6 +4,8 @@ import os
 from ipaddress import IPv4Network, ip_network
 from pathlib import Path
 
+from fluxiq.logs import CONFIG
+
 _production = os.environ.get("DJANGO_SETTINGS_MODULE") == "fluxiq.settings.production"
 # Outside production nobody but this machine can connect, unless BIND_HOST says so.
 _host = os.environ.get("BIND_HOST") or ("0.0.0.0" if _production else "127.0.0.1")
@@ -26,8 +28,9 @@ max_requests_jitter = max_requests // 10
 worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None
 # Nothing here is managed at run time, and the socket would be one more file to write.
 control_socket_disable = True
-# The application writes the log lines of requests.
+# The application writes the log lines of requests. What gunicorn says is masked like the rest.
 accesslog = None
+logconfig_dict = CONFIG
 
 limit_request_line = 4094
 limit_request_fields = 100
