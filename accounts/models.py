@@ -33,7 +33,7 @@ def validate_document(text: str) -> None:
 
 
 def clean_document(text: str) -> str:
-    """The document for a model's clean(): normalised, or as it is where its validator refuses it."""
+    """The document for a model's clean(), as it is where the field's validator refuses it."""
     try:
         return normalise_document(text)
     except documents.InvalidDocument:

@@ -27,6 +27,7 @@ urlpatterns = [
     path("reset-password", reset_page),
     path("healthz", health.live),
     path("readyz", health.ready),
+    path("admin", RedirectView.as_view(url="/admin/")),
     path("admin/", admin.site.urls),
 ]
 

@@ -14,8 +14,9 @@ from django.utils.http import urlencode
 from django.utils.text import capfirst
 
 from accounts.admin import DocumentSearchAdmin
-from accounts.forms import MAX_TYPED_DOCUMENT, DocumentField, DocumentModelForm
+from accounts.forms import MAX_TYPED_DOCUMENT, DocumentField
 from accounts.models import User
+from fluxiq import ids
 from fluxiq.admin_site import ConsoleAdmin, ModelForm, ObjectAction, adopt
 from fluxiq.audit import models as audit
 from fluxiq.principals import Kind, Principal
@@ -110,14 +111,19 @@ class MembershipInline(admin.TabularInline):  # type: ignore[type-arg]
     model = Membership
     form = MembershipForm
     formset = MembershipFormSet
-    fields = ("person", "name", "role", "status", "created_at")
-    readonly_fields = ("name", "created_at")
+    fields = ("person", "user", "role", "status")
+    readonly_fields = ("user",)
     extra = 0
     verbose_name = "member"
 
+    @admin.display(description="document")
+    def person(self, membership: Membership) -> str:
+        """What stands in the form's field of that name for who may only look."""
+        return membership.masked_document
+
     def get_queryset(self, request: HttpRequest) -> QuerySet[Membership]:
-        """With the merchant, whom each row's caption names."""
-        return super().get_queryset(request).select_related("merchant")
+        """With the user, and the merchant whom each row's caption names."""
+        return super().get_queryset(request).select_related("merchant", "user")
 
     def get_formset(self, request: HttpRequest, obj: Any = None, **kwargs: Any) -> Any:
         formset: Any = super().get_formset(request, obj, **kwargs)
@@ -125,11 +131,7 @@ class MembershipInline(admin.TabularInline):  # type: ignore[type-arg]
         return formset
 
 
-class MerchantForm(DocumentModelForm[Merchant]):
-    """What may be changed of a merchant."""
-
-
-class MerchantAddForm(MerchantForm):
+class MerchantAddForm(ModelForm[Merchant]):
     """A new merchant."""
 
     document = DocumentField(help_text="CNPJ or CPF, with or without punctuation.")
@@ -143,7 +145,6 @@ class MerchantAdmin(DocumentSearchAdmin[Merchant]):
     list_filter = ("status", "created_at")
     search_fields = ("name", "id__exact")
     search_help_text = "Name, the beginning of a CNPJ or CPF, or id."
-    form = MerchantForm
     inlines = (MembershipInline,)
     fields = ("id", "name", "shown_document", "status", "created_at")
     readonly_fields = ("id", "shown_document", "status", "created_at")
@@ -161,6 +162,7 @@ class MerchantAdmin(DocumentSearchAdmin[Merchant]):
             explanation="Its API keys and its members are served again.",
             perform=lambda merchant, reason: merchant.resume(),
             applies_to=lambda merchant: merchant.is_suspended,
+            withdraws=False,
         ),
     )
 
@@ -214,12 +216,17 @@ class MerchantFilter(admin.SimpleListFilter):
     parameter_name = "merchant"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[Any, str]]:
-        chosen = Merchant.objects.filter(pk=self.value() or "")
-        return [(merchant.pk, merchant.name) for merchant in chosen]
+        merchant_id = self.value() or ""
+        if not ids.is_valid(ids.Prefix.MERCHANT, merchant_id):
+            return []
+        return [(m.pk, m.name) for m in Merchant.objects.filter(pk=merchant_id)]
+
+    def has_output(self) -> bool:
+        """Whether one is chosen, if only to offer all again."""
+        return self.value() is not None
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        merchant_id = self.value()
-        return queryset if merchant_id is None else queryset.filter(merchant_id=merchant_id)
+        return queryset.filter(merchant_id__in=[pk for pk, _ in self.lookup_choices])
 
 
 class MerchantColumn:

@@ -12,7 +12,7 @@ from environ import Env
 
 from fluxiq.counters import default_location
 from fluxiq.settings.base import *  # noqa: F403 - the idiom of layered settings
-from fluxiq.settings.base import BASE_DIR, cache, database, env, text
+from fluxiq.settings.base import BASE_DIR, STATIC_ROOT, cache, database, env, text
 
 VAR = BASE_DIR / "var"
 SECRETS = {"SECRET_KEY": "", "JWT_SIGNING_KEYS": "local-1:", "API_KEY_PEPPERS": "local-1:"}
@@ -51,4 +51,5 @@ DEMO_ALLOWED = True  # people with documented passwords (authn.demo)
 
 EMAIL_BACKEND = "django.core.mail.backends.console.EmailBackend"
 
+STATIC_ROOT.mkdir(mode=0o700, parents=True, exist_ok=True)  # whitenoise warns without it
 WHITENOISE_USE_FINDERS = True  # static files straight from the packages, without collectstatic

@@ -30,6 +30,14 @@ class MerchantTests(ConsoleTestCase):
         assert "98765432000100" not in page
         assert "Padaria Aurora" in self.look(LIST, q=self.bakery.id)
 
+    def test_a_form_finds_one_by_the_beginning_of_its_document(self) -> None:
+        Merchant.objects.open("Quitanda", "98.765.432/0001-00")
+        asked = {"app_label": "authn", "model_name": "apikey", "field_name": "merchant"}
+        found = self.client.get("/admin/autocomplete/", {"term": "98.765", **asked}).json()
+        assert [choice["text"] for choice in found["results"]] == ["Quitanda"]
+        self.enter(self.sam)
+        self.look("autocomplete/", 403, term="98.765", **asked)
+
     def test_the_list_costs_as_many_queries_for_many_merchants(self) -> None:
         self.assert_queries_do_not_grow(LIST, MembershipFactory.create)
 
@@ -106,7 +114,9 @@ class MerchantTests(ConsoleTestCase):
         self.enter(self.sam, "merchants.change_merchant")
         assert "Mario" not in self.look(self.page + "change/")
         self.enter(self.sam, "merchants.view_membership")
-        assert "Mario" in self.look(self.page + "change/")
+        page = self.look(self.page + "change/")
+        assert "Mario" in page
+        assert f"<p>{self.membership(self.mario).masked_document}</p>" in page
 
 
 class MemberTable:
@@ -127,7 +137,7 @@ class MemberTable:
     def add(self, person: str, role: str) -> None:
         self.rows.append({"id": "", "person": person, "role": role})
 
-    def fields(self) -> dict[str, str]:
+    def fields(self) -> dict[str, Any]:
         fields = {
             "memberships-TOTAL_FORMS": str(len(self.rows)),
             "memberships-INITIAL_FORMS": str(self._initial),
@@ -306,6 +316,12 @@ class PaymentAccountTests(ConsoleTestCase):
         assert self.till.number in page
         assert self.shelf.number not in page
         assert "Padaria Aurora" in page
+
+    def test_it_narrows_to_nothing_for_a_merchant_that_there_is_not(self) -> None:
+        for merchant in ("mer_unknown", "\0", "", "mer_01HQGX0000000000000000000A"):
+            page = self.look(ACCOUNTS, merchant=merchant)
+            assert self.till.number not in page
+            assert self.shelf.number not in page
 
     def test_it_is_found_by_number_and_merchant(self) -> None:
         for text in (self.till.number, "till", "aurora", self.bakery.id, self.till.id):

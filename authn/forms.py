@@ -1,0 +1,159 @@
+"""The staff console's forms of sign-in and of issuing keys."""
+
+from datetime import datetime
+from typing import Any
+
+from django import forms
+from django.contrib.auth.forms import AuthenticationForm
+from django.core.exceptions import ValidationError
+from django.utils import timezone
+from django.views.decorators.debug import sensitive_variables
+
+from accounts.forms import MAX_TYPED_DOCUMENT
+from accounts.models import User
+from accounts.passwords import MAX_LENGTH as MAX_PASSWORD
+from authn import passwords, throttle
+from authn.models import ApiKey
+from authn.serializers import MAX_NETWORKS
+from fluxiq.addresses import parse_networks
+from fluxiq.admin_site import ModelForm
+from fluxiq.errors import INVALID_LOGIN, RateLimited, ServiceUnavailable, Unauthorized
+from fluxiq.scopes import DESCRIPTIONS, ServiceScope
+from merchants.models import Merchant
+
+MAX_RATE_LIMIT = 1_000_000  # requests a minute: far beyond what one caller can send
+
+
+def try_again(error: RateLimited | ServiceUnavailable) -> str:
+    """What to say of an attempt that was not even made."""
+    why = "Too many failed attempts" if isinstance(error, RateLimited) else error.message
+    return f"{why}. Retry after {error.retry_after} seconds."
+
+
+@sensitive_variables("password")
+def prove_staff(document: str, password: str) -> User:
+    """The member of staff of this document and password, under the throttle of the API's sign-in.
+
+    Raises RateLimited before any hashing, and Unauthorized. Who is no staff is refused as for a
+    wrong password and counts as one, so that the console tells nobody that a password is right.
+    """
+    user = passwords.prove(document, password)
+    if not user.is_staff:
+        throttle.Attempt(document).reserve()
+        raise Unauthorized(INVALID_LOGIN)
+    return user
+
+
+class SignInForm(AuthenticationForm):
+    """Document and password. `not_now` is what said to try again later: throttle or hasher."""
+
+    username = forms.CharField(
+        label="Document",
+        max_length=MAX_TYPED_DOCUMENT,
+        widget=forms.TextInput(
+            attrs={"autofocus": True, "autocapitalize": "none", "autocomplete": "username"}
+        ),
+    )
+    password = forms.CharField(
+        max_length=MAX_PASSWORD,
+        strip=False,
+        widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}),
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # Django has cut it to the column's length, which leaves no room for punctuation.
+        self.fields["username"].widget.attrs["maxlength"] = MAX_TYPED_DOCUMENT
+        self.not_now: RateLimited | ServiceUnavailable | None = None
+
+    @sensitive_variables()
+    def clean(self) -> dict[str, Any]:
+        if self.errors:
+            return self.cleaned_data
+        try:
+            self.user_cache = prove_staff(
+                self.cleaned_data["username"], self.cleaned_data["password"]
+            )
+        except Unauthorized as error:
+            raise ValidationError(INVALID_LOGIN, code="invalid_login") from error
+        except (RateLimited, ServiceUnavailable) as error:
+            self.not_now = error
+            raise ValidationError(try_again(error), code="not_now") from error
+        return self.cleaned_data
+
+
+class IssueKeyForm(ModelForm[ApiKey]):
+    """What a new key is for: a merchant with listed permissions, or a FluxiQ service."""
+
+    service_key = forms.BooleanField(
+        label="Service key",
+        required=False,
+        help_text="Of no merchant: a FluxiQ service asks with it about others' tokens"
+        f" ({ServiceScope.TOKENS_INTROSPECT}, and nothing else).",
+    )
+    permissions = forms.MultipleChoiceField(
+        choices=[(str(s), f"{s}: {description}") for s, description in DESCRIPTIONS.items()],
+        required=False,
+        widget=forms.CheckboxSelectMultiple(attrs={"class": "radiolist"}),  # Django's, for width
+    )
+    allowed_ips = forms.CharField(
+        label="Allowed addresses",
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 4, "cols": 40}),
+        help_text="One CIDR or address a line, such as 203.0.113.0/24. Empty: from anywhere.",
+    )
+    rate_limit = forms.IntegerField(
+        required=False,
+        min_value=1,
+        max_value=MAX_RATE_LIMIT,
+        help_text="Requests a minute. Empty: the default of all keys.",
+    )
+
+    def clean_permissions(self) -> list[str]:
+        """In the order of the catalogue."""
+        chosen = self.cleaned_data["permissions"]
+        return [permission for permission in ApiKey.GRANTABLE if permission in chosen]
+
+    def clean_expires_at(self) -> datetime | None:
+        """Raises ValidationError for what is no moment to come."""
+        moment: datetime | None = self.cleaned_data["expires_at"]
+        if moment is not None and moment <= timezone.now():
+            raise ValidationError("Must be in the future.")
+        return moment
+
+    def clean_allowed_ips(self) -> list[str]:
+        """Canonical CIDRs. Raises ValidationError."""
+        lines = self.cleaned_data["allowed_ips"].split()
+        if len(lines) > MAX_NETWORKS:
+            raise ValidationError(f"At most {MAX_NETWORKS}.")
+        try:
+            return [str(network) for network in parse_networks(lines)]
+        except ValueError as error:
+            raise ValidationError(f"Not a CIDR: {error}.") from error
+
+    def clean(self) -> dict[str, Any]:
+        data = self.cleaned_data
+        is_service = data.get("service_key")
+        missing = {
+            "merchant": "Choose the merchant, or a service key.",
+            "permissions": "Choose at least one.",
+        }
+        for field, message in missing.items():
+            if field in self.errors:
+                continue
+            if is_service and data.get(field):
+                self.add_error(field, "A service key has none.")
+            elif not is_service and not data.get(field):
+                self.add_error(field, message)
+        return data
+
+    def issue(self, created_by: User) -> tuple[ApiKey, str]:
+        """Issue the key that the valid form describes: (the key, its secret)."""
+        limits = ("expires_at", "allowed_ips", "rate_limit")
+        fields = {name: self.cleaned_data[name] for name in ("name", *limits)}
+        fields["created_by"] = created_by
+        merchant: Merchant | None = self.cleaned_data["merchant"]
+        if merchant is None:
+            return ApiKey.objects.issue_service_key(**fields)
+        permissions = self.cleaned_data["permissions"]
+        return ApiKey.objects.issue(merchant, permissions=permissions, **fields)
