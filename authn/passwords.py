@@ -53,12 +53,15 @@ def change(user: User, *, current: str, new: str, session_id: str | None) -> Non
         sessions.end_all(user, "password changed", except_session=session_id)
 
 
-def reset(user: User, new: str) -> None:
-    """Set a password on proof of the mailbox, and end every session. Raises ValidationFailed."""
+def reset(user: User, new: str, actor: tuple[str, str] | None = None) -> None:
+    """Set a password without the present one, and end every session.
+
+    `actor` is who did it where that is not who the request is of. Raises ValidationFailed.
+    """
     check_new(new, user, "new_password")
     user.set_password(new)  # hashed before the transaction: nobody waits for it on a lock
     with transaction.atomic():
         user.save(update_fields=["password"])
-        audit.record(audit.Kind.PASSWORD_RESET, object_id=user.id, actor=("user", user.id))
+        audit.record(audit.Kind.PASSWORD_RESET, object_id=user.id, actor=actor)
         sessions.end_all(user, "password reset")
         notices.password_changed(user)

@@ -12,12 +12,12 @@ from datetime import timedelta
 from django.utils import timezone
 
 from accounts import documents
-from accounts.models import normalise_document
+from accounts.models import User, normalise_document
 from authn import ratelimit
-from authn.models import Session
 from authn.ratelimit import Bucket
 from fluxiq import origin
 from fluxiq.addresses import counting_identity
+from fluxiq.audit import models as audit
 from fluxiq.errors import RateLimited, Unauthorized
 from fluxiq.limits import Usage
 
@@ -71,9 +71,17 @@ class Attempt:
         """Whether this document signed in from here lately, so that a stranger's guesses do not
         lock its owner out."""
         since = timezone.now() - KNOWN_ADDRESS_AGE
-        return Session.objects.filter(
-            user__document=self._document, address=self._address, created_at__gte=since
-        ).exists()
+        user = User.objects.for_document(self._document)
+        if user is None:
+            return False
+        sessions = user.sessions.filter(address=self._address, created_at__gte=since)
+        at_the_console = audit.AuditEvent.objects.filter(
+            kind=audit.Kind.STAFF_SIGNED_IN,
+            object_id=user.id,
+            address=self._address,
+            at__gte=since,
+        )
+        return sessions.exists() or at_the_console.exists()
 
 
 def _returns(bucket: Bucket) -> Bucket:

@@ -20,7 +20,8 @@ def send(recipients: Sequence[str], subject: str, text: str) -> None:
     """
     addresses = sorted({address for address in recipients if address})
     if addresses:
-        transaction.on_commit(lambda: _hand_over(addresses, subject, text))
+        one_line = " ".join(subject.split())  # a name in it must not begin another header
+        transaction.on_commit(lambda: _hand_over(addresses, one_line, text))
 
 
 def _hand_over(addresses: list[str], subject: str, text: str) -> None:

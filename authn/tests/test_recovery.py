@@ -188,6 +188,15 @@ class NoticeTests(ApiTestCase):
         assert "thief/1" in logged.output[0]
         assert first not in logged.output[0]
 
+    def test_a_name_cannot_add_a_header(self) -> None:
+        type(self.bakery).objects.update(name="Padaria\nBcc: all@example.com")
+        with self.captureOnCommitCallbacks(execute=True):
+            path = f"/merchants/{self.bakery.id}/api-keys"
+            self.post(path, self.olga, {"name": "New", "permissions": ["pix:write"]})
+        (message,) = mail.outbox
+        assert message.subject == "New API key at Padaria Bcc: all@example.com"
+        assert message.bcc == []
+
     def test_who_has_no_address_is_not_told(self) -> None:
         with self.captureOnCommitCallbacks(execute=True):
             self.post(

@@ -9,6 +9,8 @@ from django.utils import timezone
 
 from authn import throttle
 from authn.models import Session
+from fluxiq import origin
+from fluxiq.audit import models as audit
 from fluxiq.tests.base import INVALID_LOGIN, ApiTestCase
 from fluxiq.tests.factories import PASSWORD
 
@@ -97,6 +99,14 @@ class ThrottleTests(ApiTestCase):
             self.guess_wrong(5, address=f"198.51.100.{n}")
         stranger = self.login(address="192.0.2.200")
         self.error(stranger, 429)
+        assert self.login(address="192.0.2.77").status_code == 200
+
+    def test_an_address_is_known_by_a_sign_in_at_the_console_too(self) -> None:
+        with origin.working_as(origin.Origin(address="192.0.2.77")):
+            audit.record(audit.Kind.STAFF_SIGNED_IN, object_id=self.olga.id)
+        for n in range(10):
+            self.guess_wrong(5, address=f"198.51.100.{n}")
+        self.error(self.login(address="192.0.2.200"), 429)
         assert self.login(address="192.0.2.77").status_code == 200
 
     def test_an_address_is_known_for_thirty_days(self) -> None:
