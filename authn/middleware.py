@@ -157,6 +157,9 @@ class GateMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         if not request.path_info.startswith(API_PREFIX):
             return self.get_response(request)
+        # Django would read the query in whatever charset the Content-Type names, and so let a
+        # client hide a parameter, such as the permission that a gateway asks about.
+        request.encoding = "utf-8"
         gate = Gate(request)
         request.gate = gate  # type: ignore[attr-defined]
         response = self.get_response(request)

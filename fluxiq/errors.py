@@ -163,12 +163,17 @@ class InternalError(ApiError):
         super().__init__(request_id=request_id)
 
 
+def _writable(text: object) -> str:
+    """The text with what UTF-8 cannot hold escaped: messages may quote what a client sent."""
+    return str(text).encode("utf-8", "backslashreplace").decode("utf-8")
+
+
 def _details(detail: Any, path: str = "") -> dict[str, list[str]]:
     """Flatten DRF's nested error detail to {dotted field: [messages]}."""
     if isinstance(detail, Mapping):
         found: dict[str, list[str]] = {}
         for key, value in detail.items():
-            name = "body" if key == "non_field_errors" else str(key)
+            name = "body" if key == "non_field_errors" else _writable(key)
             found |= _details(value, f"{path}.{name}" if path else name)
         return found
     if isinstance(detail, list) and any(isinstance(d, Mapping | list) for d in detail):
@@ -178,7 +183,7 @@ def _details(detail: Any, path: str = "") -> dict[str, list[str]]:
                 found |= _details(value, f"{path}.{index}" if path else str(index))
         return found
     messages = detail if isinstance(detail, list) else [detail]
-    return {path or "body": [str(m) for m in messages]}
+    return {path or "body": [_writable(m) for m in messages]}
 
 
 def from_exception(exc: Exception, request_id: str | None) -> ApiError | None:

@@ -17,6 +17,15 @@ class StrictCharField(serializers.CharField):
         return str(super().to_internal_value(data))
 
 
+class StrictChoiceField(serializers.ChoiceField):
+    """One of some words. DRF would quote whatever else was sent, however deep it is nested."""
+
+    def to_internal_value(self, data: Any) -> str:
+        if not isinstance(data, str):
+            self.fail("invalid_choice", input=type(data).__name__)
+        return str(super().to_internal_value(data))
+
+
 class StrictSerializer(serializers.Serializer[Any]):
     """A body: fields that it does not declare are refused, so that no misspelling is dropped."""
 

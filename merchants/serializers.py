@@ -7,7 +7,12 @@ from rest_framework import serializers
 from accounts import documents
 from accounts.models import normalise_document
 from fluxiq.scopes import Role
-from fluxiq.serializers import StrictCharField, StrictSerializer, WireDateTimeField
+from fluxiq.serializers import (
+    StrictCharField,
+    StrictChoiceField,
+    StrictSerializer,
+    WireDateTimeField,
+)
 from merchants.models import Membership, Merchant, PaymentAccount
 
 ROLES = [str(r) for r in Role]
@@ -48,7 +53,7 @@ class AccountChange(StrictSerializer):
     """The body of PATCH /accounts/{id}."""
 
     name = StrictCharField(max_length=100, required=False)
-    status = serializers.ChoiceField(choices=PaymentAccount.Status.choices, required=False)
+    status = StrictChoiceField(choices=PaymentAccount.Status.choices, required=False)
 
 
 class MemberSerializer(serializers.Serializer[Any]):
@@ -84,7 +89,7 @@ class MemberInvitation(StrictSerializer):
     merchant_id = StrictCharField(max_length=64, required=False)
     document = DocumentField()
     name = StrictCharField(max_length=100)
-    role = serializers.ChoiceField(choices=ROLES)
+    role = StrictChoiceField(choices=ROLES)
     email = serializers.EmailField(required=False)
 
 
@@ -92,7 +97,7 @@ class MemberChange(StrictSerializer):
     """The body of PATCH /users/{id}."""
 
     name = StrictCharField(max_length=100, required=False)
-    role = serializers.ChoiceField(choices=ROLES, required=False)
-    status = serializers.ChoiceField(
+    role = StrictChoiceField(choices=ROLES, required=False)
+    status = StrictChoiceField(
         choices=[Membership.Status.ACTIVE, Membership.Status.INACTIVE], required=False
     )

@@ -53,6 +53,12 @@ class AuditEventQuerySet(models.QuerySet["AuditEvent"]):
     def delete(self) -> NoReturn:
         raise AppendOnlyError("audit events cannot be removed")
 
+    def bulk_create(self, objs: Any, *args: Any, **kwargs: Any) -> Any:
+        """Add many. Raises AppendOnlyError where those that exist would be overwritten."""
+        if kwargs.get("update_conflicts"):
+            raise AppendOnlyError("audit events cannot be changed")
+        return super().bulk_create(objs, *args, **kwargs)
+
 
 class AuditEvent(models.Model):
     """One thing that happened: who, what, where, and the state before and after."""
@@ -76,6 +82,7 @@ class AuditEvent(models.Model):
     objects = AuditEventQuerySet.as_manager()
 
     class Meta:
+        base_manager_name = "objects"
         ordering = ("-id",)
         indexes = (
             models.Index(fields=["merchant_id", "-id"], name="audit_by_merchant"),
@@ -87,9 +94,11 @@ class AuditEvent(models.Model):
         return f"{self.kind} {self.object_id} at {self.at:%Y-%m-%d %H:%M:%S}"
 
     def save(self, *args: Any, **kwargs: Any) -> None:
+        """Add the event. Raises AppendOnlyError for one that was read from the table, and
+        IntegrityError for one whose id stands there already."""
         if not self._state.adding:
             raise AppendOnlyError("audit events cannot be changed")
-        super().save(*args, **kwargs)
+        super().save(force_insert=True, using=kwargs.get("using"))
 
     def delete(self, *args: Any, **kwargs: Any) -> NoReturn:
         raise AppendOnlyError("audit events cannot be removed")

@@ -152,6 +152,21 @@ class Migration(migrations.Migration):
                     models.UniqueConstraint(
                         fields=("merchant", "document"), name="membership_once_per_document"
                     ),
+                    models.UniqueConstraint(
+                        fields=("merchant", "user"), name="membership_once_per_user"
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            django.db.models.lookups.Exact(
+                                django.db.models.functions.text.Length("document"), 11
+                            ),
+                            django.db.models.lookups.Exact(
+                                django.db.models.functions.text.Length("document"), 14
+                            ),
+                            _connector="OR",
+                        ),
+                        name="membership_document_is_cpf_or_cnpj",
+                    ),
                     models.CheckConstraint(
                         condition=models.Q(("role__in", ["owner", "manager", "operator"])),
                         name="membership_role_is_known",
@@ -160,6 +175,7 @@ class Migration(migrations.Migration):
                         condition=models.Q(
                             models.Q(
                                 ("invitation_digest__isnull", False),
+                                ("invitation_expires_at__isnull", False),
                                 ("status", "invited"),
                                 ("user__isnull", True),
                             ),

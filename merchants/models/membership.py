@@ -5,6 +5,8 @@ from typing import Any, Self
 
 from django.conf import settings
 from django.db import IntegrityError, models, transaction
+from django.db.models.functions import Length
+from django.db.models.lookups import Exact
 from django.utils import timezone
 
 from accounts import documents
@@ -142,13 +144,22 @@ class Membership(models.Model):
             models.UniqueConstraint(
                 fields=["merchant", "document"], name="membership_once_per_document"
             ),
+            models.UniqueConstraint(fields=["merchant", "user"], name="membership_once_per_user"),
+            models.CheckConstraint(
+                condition=models.Q(Exact(Length("document"), documents.CPF_LENGTH))
+                | models.Q(Exact(Length("document"), documents.CNPJ_LENGTH)),
+                name="membership_document_is_cpf_or_cnpj",
+            ),
             models.CheckConstraint(
                 condition=models.Q(role__in=["owner", "manager", "operator"]),
                 name="membership_role_is_known",
             ),
             models.CheckConstraint(
                 condition=models.Q(
-                    status="invited", user__isnull=True, invitation_digest__isnull=False
+                    status="invited",
+                    user__isnull=True,
+                    invitation_digest__isnull=False,
+                    invitation_expires_at__isnull=False,
                 )
                 | models.Q(
                     status__in=["active", "inactive"],

@@ -15,7 +15,7 @@ from fluxiq.audit.models import AuditEvent, Kind
 from fluxiq.errors import Conflict
 from fluxiq.scopes import Role, Scope
 from fluxiq.tests.base import ApiTestCase
-from fluxiq.tests.factories import UserFactory, issue_key
+from fluxiq.tests.factories import issue_key
 from merchants.models import Membership, Merchant
 
 FIELDS = ["created_at", "document", "id", "name", "status"]
@@ -82,7 +82,7 @@ class ShownTests(ApiTestCase):
 
     def test_what_is_no_identifier_is_404(self) -> None:
         for bad in ("nonsense", "%00", "mer_", self.bakery.id.lower(), self.bakery.id + "%00",
-                    self.till.id, "x" * 2000, "%F0%9F%8D%9E", "%ED%A0%80", "0", "None"):  # fmt: skip
+                    self.till.id, "x" * 2000, "%F0%9F%8D%9E", "%ED%A0%80", "None"):  # fmt: skip
             for caller in (self.root, self.olga, issue_key(self.bakery)[1]):
                 self.assert_not_found(self.get(f"/merchants/{bad}", caller))
 
@@ -202,4 +202,4 @@ class OpenTests(ApiTestCase):
         with pytest.raises(ProtectedError):
             self.bakery.delete()
         with pytest.raises(ProtectedError):
-            UserFactory.create().delete() and self.olga.delete()
+            self.olga.delete()

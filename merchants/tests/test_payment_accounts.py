@@ -297,7 +297,7 @@ class ChangeTests(AccountTestCase):
 
 
 class NumberTests(ApiTestCase):
-    def test_the_check_digit_is_the_modulo_11_of_brazilian_banks(self) -> None:
+    def test_the_check_digit_is_modulo_11_with_an_x_for_ten(self) -> None:
         for drawn, number in ((0, "00000000-0"), (1, "00000001-2"), (5, "00000005-X"),
                               (12345678, "12345678-2")):  # fmt: skip
             with mock.patch("secrets.randbelow", return_value=drawn):

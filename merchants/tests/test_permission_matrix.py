@@ -274,3 +274,14 @@ class PermissionMatrixTests(ApiTestCase):
             for credential in ("sk_live_" + "0" * 38, "eyJhbGciOiJub25lIn0.e30.", "x"):
                 response = self.call(method, path.format(**self.names), credential, body)
                 self.assert_unauthorized(response)
+
+    def test_no_charset_of_a_request_hides_the_permission_that_a_gateway_asks_about(self) -> None:
+        # Gateways hand on the headers of the request that they ask about, its content type too.
+        for charset in ("utf-8", "utf-16", "utf-16-le", "utf-32", "utf-7", "cp037", "nonsense"):
+            with self.subTest(charset):
+                response = self.get(
+                    "/auth/verify?permission=accounts:write",
+                    self.otto,
+                    CONTENT_TYPE=f"text/plain; charset={charset}",
+                )
+                self.assert_forbidden(response, "accounts:write")

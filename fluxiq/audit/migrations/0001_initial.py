@@ -146,6 +146,7 @@ class Migration(migrations.Migration):
                 ("after", models.JSONField(blank=True, default=dict)),
             ],
             options={
+                "base_manager_name": "objects",
                 "ordering": ("-id",),
                 "indexes": [
                     models.Index(fields=["merchant_id", "-id"], name="audit_by_merchant"),
