@@ -51,13 +51,13 @@ class Command(commands.Command):
             "live": api_key.is_live,
         }
 
-    def tell(self, result: dict[str, Any], *, lookup: bool, **options: Any) -> None:
+    def tell(self, result: dict[str, Any], **options: Any) -> None:
         if not result["well_formed"]:
             self.stdout.write("Not a well-formed API key.")
             return
         kind = "live" if result["environment"] == "live" else "test"
         self.stdout.write(f"A well-formed API key of a {kind} deployment.")
-        if not lookup:
+        if not options["lookup"]:
             return
         found = result["key"]
         if found is None:
