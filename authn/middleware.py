@@ -9,6 +9,7 @@ settled on the way out.
 import logging
 import re
 from collections.abc import Callable
+from http import HTTPStatus
 from typing import Any, cast
 
 from django.db import InterfaceError, OperationalError
@@ -198,6 +199,8 @@ class GateMiddleware:
         if usage is not None:
             for name, value in usage.headers().items():
                 response.headers[name] = value
+        if isinstance(response, HttpResponse) and response.status_code != HTTPStatus.NO_CONTENT:
+            response.headers["Content-Length"] = str(len(response.content))
         patch_vary_headers(response, ("Authorization",))
         gate: Gate = cast(Any, request).gate
         if gate.principal is not None or response.status_code == Unauthorized.status_code:

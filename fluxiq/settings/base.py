@@ -201,7 +201,8 @@ RATE_LIMIT_SERVICE_KEY = rate("RATE_LIMIT_SERVICE_KEY", "10000/m")
 RATELIMIT_USE_CACHE = "default"
 # django-ratelimit knows our backends no more than they know it; authn.checks asks in its place
 # whether what counts is shared by all workers.
-SILENCED_SYSTEM_CHECKS = ["django_ratelimit.E003", "django_ratelimit.W001"]
+BASE_SILENCED = ["django_ratelimit.E003", "django_ratelimit.W001"]
+SILENCED_SYSTEM_CHECKS = BASE_SILENCED
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["authn.authentication.GateAuthentication"],
