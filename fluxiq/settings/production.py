@@ -35,7 +35,8 @@ CSRF_COOKIE_SECURE = True
 SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]
 SILENCED_SYSTEM_CHECKS = [
     *BASE_SILENCED,
-    "security.W003",  # CSRF is on where there are cookies: StaffCsrfMiddleware
+    "security.W002",  # frames are refused there too, and by policy where else there are pages
+    "security.W003",  # CSRF is on where there are cookies: StaffConsoleMiddleware
     "security.W008",  # health checks and a gateway's calls come without TLS inside its network
 ]
 

@@ -23,6 +23,7 @@ PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher", "accounts.h
 DEMO_ALLOWED = True
 HASHING_SLOTS_PATH = str(_scratch / "hashing")
 MAIL_IN_BACKGROUND = False
+USAGE_IN_BACKGROUND = False
 EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
 WHITENOISE_AUTOREFRESH = True
 WHITENOISE_USE_FINDERS = True
