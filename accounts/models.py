@@ -81,8 +81,8 @@ class UserManager(BaseUserManager["User"]):
         return user
 
     @transaction.atomic
-    def register(self, user: "User") -> None:
-        """Save a new user. Raises IntegrityError for one who exists."""
+    def register(self, user: "User", actor: tuple[str, str] | None = None) -> None:
+        """Save a new user, made by that actor. Raises IntegrityError for one who exists."""
         user.save(force_insert=True)
         audit.record(
             audit.Kind.USER_CREATED,
@@ -92,6 +92,7 @@ class UserManager(BaseUserManager["User"]):
                 "is_superuser": user.is_superuser,
                 "is_staff": user.is_staff,
             },
+            actor=actor,
         )
 
     def create_superuser(self, document: str, password: str | None = None, **extra: Any) -> "User":

@@ -32,7 +32,7 @@ def accept(*, invitation: str, document: str, password: str) -> Membership:
         try:
             with transaction.atomic():
                 if newcomer:
-                    User.objects.register(user)
+                    User.objects.register(user, actor=("user", user.id))
                 membership.accept(user)
         except (IntegrityError, Conflict) as error:  # spent, or registered, at this moment
             raise Unauthorized(INVALID_INVITATION) from error

@@ -1,5 +1,6 @@
 """Cursor pages: `{"data": […], "meta": {"next", "previous"}}`, newest first."""
 
+import re
 from typing import Any
 
 from rest_framework.exceptions import NotFound
@@ -9,6 +10,8 @@ from rest_framework.response import Response
 
 from fluxiq import ids
 from fluxiq.errors import ValidationFailed
+
+_NUMBER = re.compile(r"[0-9]{1,4}")
 
 
 class Cursor(CursorPagination):
@@ -25,7 +28,7 @@ class Cursor(CursorPagination):
         given = request.query_params.get(self.page_size_query_param)
         if given is None:
             return self.page_size
-        if not (given.isascii() and given.isdigit() and 1 <= int(given[:4]) <= self.max_page_size):
+        if _NUMBER.fullmatch(given) is None or not 1 <= int(given) <= self.max_page_size:
             raise ValidationFailed({"limit": [f"Must be a number from 1 to {self.max_page_size}."]})
         return int(given)
 
@@ -35,7 +38,7 @@ class Cursor(CursorPagination):
             cursor = super().decode_cursor(request)
         except NotFound as error:
             raise ValidationFailed({"cursor": ["Invalid cursor."]}) from error
-        if cursor is not None and cursor.position and not ids.is_any(str(cursor.position)):
+        if cursor is not None and not ids.is_any(str(cursor.position)):
             raise ValidationFailed({"cursor": ["Invalid cursor."]})
         return cursor
 

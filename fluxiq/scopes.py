@@ -58,6 +58,7 @@ DESCRIPTIONS: dict[Scope, str] = {
 
 _MERCHANT_PERMISSIONS: tuple[str, ...] = (*Scope, *Reserved)
 _GRANTABLE = frozenset(str(s) for s in Scope)
+_OF_SERVICES = frozenset(str(s) for s in ServiceScope)
 _KNOWN = frozenset((*_MERCHANT_PERMISSIONS, *ServiceScope))
 
 
@@ -89,9 +90,12 @@ def is_known(permission: str) -> bool:
 def grants(granted: Iterable[str], permission: str) -> bool:
     """Whether `granted` covers `permission`.
 
-    `resource:*` covers the catalogue's scopes of exactly that resource; `*` covers everything.
+    `resource:*` covers the catalogue's scopes of exactly that resource; `*` covers everything
+    at a merchant, and so not what service keys hold.
     """
-    covering = {ALL, permission}
+    covering = {permission}
+    if permission not in _OF_SERVICES:
+        covering.add(ALL)
     if permission in _GRANTABLE:
         covering.add(permission.partition(":")[0] + ":*")
     return any(g in covering for g in granted)

@@ -1,6 +1,7 @@
 """The WSGI application that gunicorn serves."""
 
 import os
+import re
 from collections.abc import Callable, Iterable
 from io import BytesIO
 from typing import Any
@@ -12,6 +13,8 @@ from django.core.wsgi import get_wsgi_application
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "fluxiq.settings.local")
 
 MAX_CHUNKED_BODY = 64 * 1024
+
+_CHARSET = re.compile(r";\s*charset\s*=[^;]*", re.IGNORECASE)
 
 StartResponse = Callable[..., Any]
 WSGIApplication = Callable[[dict[str, Any], StartResponse], Iterable[bytes]]
@@ -34,6 +37,19 @@ class ChunkedBodies:
         return self._application(environ, start_response)
 
 
+class Utf8Alone:
+    """Drops the charset that a Content-Type names: Django would read the query in it, and so let
+    a client hide a parameter, or fail on a codec that is none for text."""
+
+    def __init__(self, application: WSGIApplication) -> None:
+        self._application = application
+
+    def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+        if "CONTENT_TYPE" in environ:
+            environ["CONTENT_TYPE"] = _CHARSET.sub("", environ["CONTENT_TYPE"])
+        return self._application(environ, start_response)
+
+
 def refuse_misconfiguration() -> None:
     """Run the system checks that `manage.py` would. Raises ImproperlyConfigured, naming each
     error: a server that starts with a key ring it cannot use would refuse everybody."""
@@ -43,5 +59,5 @@ def refuse_misconfiguration() -> None:
         raise ImproperlyConfigured("; ".join(errors))
 
 
-application = ChunkedBodies(get_wsgi_application())
+application = Utf8Alone(ChunkedBodies(get_wsgi_application()))
 refuse_misconfiguration()

@@ -14,7 +14,7 @@ from authn.models import ApiKey
 from authn.models.api_key import forbid_granting_beyond
 from authn.serializers import ApiKeyChange, ApiKeyCreation, ApiKeyRotation, ApiKeySerializer
 from fluxiq import ids
-from fluxiq.errors import Conflict, ValidationFailed
+from fluxiq.errors import Conflict, NotFound, ValidationFailed
 from fluxiq.http import TOKEN_ONLY
 from fluxiq.schema import PAGE, enveloped, extended, paged
 from fluxiq.scopes import Reserved
@@ -90,6 +90,8 @@ class ApiKeyDetail(ApiView):
 
     def api_key(self, merchant_id: str, key_id: str) -> ApiKey:
         """The key. Raises NotFound or Forbidden as it is judged at its merchant."""
+        if not ids.is_valid(ids.Prefix.MERCHANT, merchant_id):
+            raise NotFound
         rows = (
             ApiKey.objects.at_merchants_of(self.principal)
             .filter(merchant_id=merchant_id)

@@ -7,7 +7,12 @@ embedded counters.
 import os
 import time
 
+import hypothesis
 import pytest
+
+# A machine under load is no fault of the code.
+hypothesis.settings.register_profile("fluxiq", deadline=None)
+hypothesis.settings.load_profile("fluxiq")
 
 VARIABLES = ("TEST_DATABASE_URL", "TEST_REDIS_URL")
 

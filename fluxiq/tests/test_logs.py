@@ -4,11 +4,10 @@ import logging
 
 import pytest
 
-from authn import keys
 from fluxiq.logs import MaskingFormatter, RequestFilter, mask_secrets
 from fluxiq.origin import Origin, working_as
 
-KEY = keys.generate("live")
+KEY = "sk_live_0123456789ABCDEFGHIJKLMNOPQRSTUV28hqg7"
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJ1c3JfMSJ9.c2lnbmF0dXJl"
 INVITATION = "inv_7Fq0ZkP2vRkMbqYx3nWc8dTgLs5hUeJa"
 

@@ -32,7 +32,7 @@ class TestStrictJsonParser:
     @given(json_values)
     def test_what_is_json_is_read_as_it_is(self, value: Any) -> None:
         assert parse(json.dumps(value).encode()) == value
-        assert parse(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace")) is not ...
+        assert parse(json.dumps(value, ensure_ascii=False).encode()) == value
 
     def test_text_keeps_its_spaces_and_its_characters(self) -> None:
         assert parse('{"password": "  pão 🍞 "}'.encode()) == {"password": "  pão 🍞 "}

@@ -73,19 +73,12 @@ class TestChunkedBodies:
         assert len(recorder.body) == 65_537
 
 
-class ApplicationTests(TestCase):
-    def request(self, body: bytes) -> tuple[int, dict[str, str], Any]:
+class ApplicationTestCase(TestCase):
+    def request(self, **given: Any) -> tuple[int, dict[str, str], Any]:
+        """Status, headers and JSON of what the application itself answers."""
         environ: dict[str, Any] = {}
         setup_testing_defaults(environ)
-        environ |= {
-            "REQUEST_METHOD": "POST",
-            "PATH_INFO": "/api/v1/auth/login",
-            "HTTP_HOST": "testserver",
-            "REMOTE_ADDR": "127.0.0.1",
-            "CONTENT_TYPE": "application/json",
-            "HTTP_TRANSFER_ENCODING": "chunked",
-            "wsgi.input": io.BytesIO(body),
-        }
+        environ |= {"HTTP_HOST": "testserver", "REMOTE_ADDR": "127.0.0.1", **given}
         started: list[Any] = []
         response = application(environ, lambda *arguments: started.extend(arguments))
         content = b"".join(response)
@@ -95,13 +88,57 @@ class ApplicationTests(TestCase):
         status, headers = started[0], dict(started[1])
         return int(status.split()[0]), headers, json.loads(content)
 
+
+class ChunkedTests(ApplicationTestCase):
+    def login(self, body: bytes) -> tuple[int, dict[str, str], Any]:
+        return self.request(
+            REQUEST_METHOD="POST",
+            PATH_INFO="/api/v1/auth/login",
+            CONTENT_TYPE="application/json",
+            HTTP_TRANSFER_ENCODING="chunked",
+            **{"wsgi.input": io.BytesIO(body)},
+        )
+
     def test_a_chunked_body_is_read(self) -> None:
-        status, headers, answer = self.request(b'{"document": "12345678901"}')
+        status, headers, answer = self.login(b'{"document": "12345678901"}')
         assert status == 400
         assert list(answer["error"]["details"]) == ["password"]
         assert headers["X-RateLimit-Limit"] == "10"
 
     def test_a_chunked_body_that_is_too_large_is_413(self) -> None:
-        status, headers, answer = self.request(b'{"document": "' + b"1" * 70_000 + b'"}')
+        status, headers, answer = self.login(b'{"document": "' + b"1" * 70_000 + b'"}')
         assert (status, answer["error"]["code"]) == (413, "PAYLOAD_TOO_LARGE")
         assert headers["Content-Type"] == "application/json"
+
+
+class MalformedTests(ApplicationTestCase):
+    """What Django reads before any middleware of ours must not fault either."""
+
+    def ask(self, query: str, content_type: str) -> int:
+        status, headers, answer = self.request(
+            PATH_INFO="/api/v1/auth/me", QUERY_STRING=query, CONTENT_TYPE=content_type
+        )
+        assert list(answer) == ["error"]
+        assert headers["X-Request-ID"]
+        assert headers["X-RateLimit-Limit"] == "10"
+        return status
+
+    def test_a_charset_that_is_no_text_encoding_is_no_fault(self) -> None:
+        for charset in ("hex", "base64", "zlib", "rot13", "undefined", "punycode"):
+            with self.subTest(charset):
+                assert self.ask("limit=5", f"application/json; charset={charset}") == 401
+
+    def test_a_charset_that_reads_the_query_otherwise_is_no_fault(self) -> None:
+        for charset in ("utf-16", "utf-7", "idna", "cp037", "unicode_escape", "nonsense", ""):
+            with self.subTest(charset):
+                assert self.ask("limit=%35&a=%41", f"application/json; charset={charset}") == 401
+
+    def test_very_many_query_parameters_are_no_fault(self) -> None:
+        for content_type in ("", "application/json", "application/json; charset=utf-8"):
+            with self.subTest(content_type):
+                assert self.ask("a&" * 1500, content_type) in (400, 401)
+
+    def test_a_malformed_query_is_no_fault(self) -> None:
+        for query in ("%", "%zz", "%00", "&&&", "=", "a=%ff%fe", "\xff", ";", "limit[]=1"):
+            with self.subTest(query):
+                assert self.ask(query, "application/json") == 401

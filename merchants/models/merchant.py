@@ -141,7 +141,13 @@ class Merchant(models.Model):
     def _change_status(self, status: str, kind: audit.Kind) -> None:
         others = Merchant.objects.filter(pk=self.pk).exclude(status=status)
         if others.update(status=status):
-            audit.record(kind, object_id=self.id, merchant_id=self.id)
+            audit.record(
+                kind,
+                object_id=self.id,
+                merchant_id=self.id,
+                before={"status": self.status},
+                after={"status": status},
+            )
         self.status = status
 
 

@@ -98,7 +98,7 @@ class PaymentAccount(models.Model):
 
     @transaction.atomic
     def change(self, changes: Mapping[str, Any]) -> None:
-        """Change name or status. Raises Conflict for an account that is closed."""
+        """Change name or status. Raises Conflict for opening one again that is closed."""
         current = PaymentAccount.objects.select_for_update().get(pk=self.pk)
         if current.status == self.Status.CLOSED and changes.get("status", "closed") != "closed":
             raise Conflict("A closed account cannot be opened again")

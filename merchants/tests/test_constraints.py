@@ -287,6 +287,8 @@ class TrailTests(ApiTestCase):
             AuditEvent.objects.bulk_create(
                 [copy], update_conflicts=True, update_fields=["kind"], unique_fields=["id"]
             )
+        with pytest.raises((AppendOnlyError, IntegrityError)), transaction.atomic():
+            AuditEvent.objects.bulk_create([copy], None, False, True, ["kind"], ["id"])
         self.assert_kept()
 
     def test_the_base_manager_is_no_way_round(self) -> None:

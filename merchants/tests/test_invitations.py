@@ -252,6 +252,7 @@ class AcceptTests(InvitationTestCase):
         self.assert_refused(self.accept(secret, password="another password"))
         assert self.written() == before
         assert self.invited().invitation_digest is None
+        assert self.invited().invitation_expires_at is None
 
     def test_accepting_is_recorded_and_the_new_user_is_the_actor(self) -> None:
         secret = self.invitation()
