@@ -18,6 +18,7 @@ from fluxiq.principals import Principal
 from fluxiq.scopes import Role
 from merchants import invitations
 from merchants.models.merchant import Merchant, TenantQuerySet, forbid_escalation
+from merchants.signals import grants_changed
 
 
 class MembershipQuerySet(TenantQuerySet["Membership"]):
@@ -97,6 +98,7 @@ class MembershipManager(_MembershipManager["Membership"]):
             merchant_id=merchant.id,
             after={"user_id": user.id, "role": role},
         )
+        grants_changed.send(Membership, user_id=user.id)
         return membership
 
     def open_invitation(self, secret: str) -> "Membership | None":
@@ -207,6 +209,7 @@ class Membership(models.Model):
             after={"user_id": user.id, "role": self.role},
             actor=("user", user.id),
         )
+        grants_changed.send(Membership, user_id=user.id)
 
     @transaction.atomic
     def change(self, principal: Principal, changes: Mapping[str, Any]) -> None:
@@ -227,6 +230,7 @@ class Membership(models.Model):
                 before=before,
                 after={k: changes[k] for k in before},
             )
+            grants_changed.send(Membership, user_id=current.user_id)
         self.refresh_from_db()
 
     @transaction.atomic
@@ -241,6 +245,7 @@ class Membership(models.Model):
             merchant_id=self.merchant_id,
             before={"user_id": current.user_id, "role": current.role, "name": current.name},
         )
+        grants_changed.send(Membership, user_id=current.user_id)
 
     def _locked(self) -> "Membership":
         """This row as it is now, with the merchant's row locked: owners are counted under it.

@@ -14,6 +14,7 @@ from fluxiq.audit import models as audit
 from fluxiq.errors import Conflict, Forbidden, NotFound, ValidationFailed
 from fluxiq.principals import Principal
 from fluxiq.scopes import Permission, permissions_of
+from merchants.signals import merchant_changed
 
 M_co = TypeVar("M_co", bound=models.Model, covariant=True)
 
@@ -148,6 +149,7 @@ class Merchant(models.Model):
                 before={"status": self.status},
                 after={"status": status},
             )
+            merchant_changed.send(Merchant, merchant_id=self.id)
         self.status = status
 
 

@@ -1,0 +1,11 @@
+"""What the merchants' app tells the floor above it, which it may not import.
+
+Sent inside the transaction of the change.
+"""
+
+from django.dispatch import Signal
+
+# What a user may do where is another now, with `user_id`.
+grants_changed = Signal()
+# A merchant was suspended, resumed or renamed, with `merchant_id`.
+merchant_changed = Signal()
