@@ -9,9 +9,11 @@ settled on the way out.
 import logging
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from http import HTTPStatus
 from typing import Any, cast
 
+from django.core.exceptions import TooManyFieldsSent
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
@@ -20,14 +22,16 @@ from rest_framework_simplejwt.exceptions import TokenError
 
 from authn import authentication, keys, ratelimit
 from authn.authentication import Verified
+from authn.models.api_key import KeyRefused
 from authn.ratelimit import Bucket
 from authn.tokens import AccessToken
+from authn.usage import Use
 from fluxiq import origin
 from fluxiq.errors import ApiError, PayloadTooLarge, RateLimited, ServiceUnavailable, Unauthorized
 from fluxiq.errors import render as render_error
 from fluxiq.http import Credential
 from fluxiq.limits import Usage
-from fluxiq.principals import Principal
+from fluxiq.principals import Kind, Principal
 
 logger = logging.getLogger(__name__)
 
@@ -55,6 +59,7 @@ class Gate:
         self._request = request
         self._verified: Verified | None = None
         self._refusal: Unauthorized | None = None
+        self._use: Use | None = None
         self.counted_in: Bucket | None = None
 
     @property
@@ -74,6 +79,8 @@ class Gate:
             self._verified = authentication.verify(self._request)
         except Unauthorized as refusal:
             self._refusal = refusal
+            if isinstance(refusal, KeyRefused):
+                self._use = Use(refusal.api_key_id)
         if self.principal is not None:
             origin.name_actor(self.principal.kind, self.principal.id)
 
@@ -108,6 +115,9 @@ class Gate:
     def count_caller(self) -> None:
         """Count in the caller's bucket, or their address's. Raises RateLimited."""
         if self.principal is not None:
+            if self.principal.kind is Kind.API_KEY:
+                self._use = Use(self.principal.id)
+                self._use.admit(self._request.address)  # type: ignore[attr-defined]
             self.count(ratelimit.bucket_of(self.principal))
         else:
             self.count_address()
@@ -145,6 +155,11 @@ class Gate:
         elif status == Unauthorized.status_code and self.counted_in.kind != "address":
             self.count_address()
 
+    def end(self, status: int) -> None:
+        """Note how the request of an API key was answered."""
+        if self._use is not None:
+            self._use.end(status)
+
     def _record(self, usage: Usage) -> None:
         self._request.limit_usage = usage  # type: ignore[attr-defined]
 
@@ -160,7 +175,8 @@ class GateMiddleware:
             return self.get_response(request)
         # Django would read the query in whatever charset the Content-Type names, and so let a
         # client hide a parameter, such as the permission that a gateway asks about.
-        request.encoding = "utf-8"
+        with suppress(TooManyFieldsSent):  # the view is told when it reads the query itself
+            request.encoding = "utf-8"
         gate = Gate(request)
         request.gate = gate  # type: ignore[attr-defined]
         response = self.get_response(request)
@@ -173,6 +189,7 @@ class GateMiddleware:
             response = _in_place_of(response, error)
         except (OperationalError, InterfaceError) as error:
             response = _in_place_of(response, _unavailable(request, error))
+        gate.end(response.status_code)
         self._finish(request, response)
         return response
 

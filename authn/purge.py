@@ -17,7 +17,9 @@ from django.db.models import QuerySet
 from django.utils import timezone
 from rest_framework_simplejwt.token_blacklist.models import OutstandingToken
 
-from authn.models import Session
+from authn.models import ApiKeyUsage, MovedBatch, Session
+from authn.models.usage import BATCHES_KEPT
+from authn.models.usage import KEPT as USAGE_KEPT
 from authn.throttle import KNOWN_ADDRESS_AGE
 
 BATCH_SIZE = 1000
@@ -30,10 +32,12 @@ class Purged:
     sessions: int
     tokens: int
     staff_sessions: int
+    usage: int
 
 
 def purge_expired(batch_size: int = BATCH_SIZE) -> Purged:
-    """Remove dead sessions, expired refresh tokens and expired sessions of the staff console.
+    """Remove dead sessions, expired refresh tokens, expired sessions of the staff console, and
+    counts of API keys' use that are older than 400 days.
 
     Each batch is a transaction of its own, so that no lock is held for long and an interrupted
     purge keeps what it has done.
@@ -41,11 +45,15 @@ def purge_expired(batch_size: int = BATCH_SIZE) -> Purged:
     now = timezone.now()
     dead = Session.objects.filter(expires_at__lte=now - KNOWN_ADDRESS_AGE)
     expired = StaffSession.objects.filter(expire_date__lte=now)
+    old_usage = ApiKeyUsage.objects.filter(hour__lt=now - USAGE_KEPT)
+    old_batches = MovedBatch.objects.filter(moved_at__lt=now - BATCHES_KEPT)
+    _delete(old_batches.order_by("moved_at"), batch_size)
     # Sessions go first: each one's last token is held by it.
     return Purged(
         sessions=_delete(dead.order_by("expires_at"), batch_size),
         tokens=sum(map(_delete_tokens, _expired_tokens(now, batch_size))),
         staff_sessions=_delete(expired.order_by("expire_date"), batch_size),
+        usage=_delete(old_usage.order_by("hour"), batch_size),
     )
 
 

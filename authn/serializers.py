@@ -1,6 +1,6 @@
 """What the authentication endpoints read and show."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.utils import timezone
@@ -15,6 +15,8 @@ from fluxiq.serializers import StrictCharField, StrictSerializer, WireDateTimeFi
 MAX_DOCUMENT = 64
 MAX_TOKEN = 4096
 MAX_NETWORKS = 50
+USAGE_PERIOD = timedelta(days=1)
+MAX_USAGE_PERIOD = timedelta(days=92)  # the longest three months
 
 
 class PasswordField(StrictCharField):
@@ -215,3 +217,44 @@ class ApiKeyRotation(StrictSerializer):
     grace_seconds = GraceField(
         min_value=0, max_value=int(MAX_GRACE.total_seconds()), default=24 * 60 * 60
     )
+
+
+class MomentField(serializers.DateTimeField):
+    """A moment in a query, with its time zone or in UTC."""
+
+    def to_internal_value(self, data: Any) -> datetime:
+        try:
+            return super().to_internal_value(data)
+        except OverflowError:  # a time zone that carries the year over its bounds
+            self.fail("invalid", format="2026-02-03T12:00:00Z")
+
+
+class UsagePeriod(serializers.Serializer[Any]):
+    """The query of GET …/usage: the last day, unless it says otherwise."""
+
+    def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
+        return {"from": MomentField(required=False), "to": MomentField(required=False)}
+
+    def validate(self, attrs: dict[str, datetime]) -> dict[str, datetime]:
+        """The period's `start` and `end`."""
+        end = attrs.get("to", timezone.now())
+        try:
+            start = attrs.get("from", end - USAGE_PERIOD)
+        except OverflowError as error:
+            raise serializers.ValidationError({"to": "Too early."}) from error
+        if end <= start:
+            field = "to" if "to" in attrs else "from"
+            raise serializers.ValidationError({field: "`to` must be later than `from`."})
+        if end - start > MAX_USAGE_PERIOD:
+            days = MAX_USAGE_PERIOD.days
+            raise serializers.ValidationError({"from": f"At most {days} days before `to`."})
+        return {"start": start, "end": end}
+
+
+class ApiKeyUsageSerializer(serializers.Serializer[Any]):
+    """The requests of a key in one hour."""
+
+    hour = WireDateTimeField()
+    admitted = serializers.IntegerField()
+    refused = serializers.IntegerField()
+    limited = serializers.IntegerField()

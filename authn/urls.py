@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from authn.views import api_keys, me, recovery, tokens, verify
+from authn.views import api_keys, me, recovery, tokens, usage, verify
 
 urlpatterns = [
     path("auth/login", tokens.LoginView.as_view()),
@@ -23,5 +23,8 @@ urlpatterns = [
     path(
         "merchants/<str:merchant_id>/api-keys/<str:key_id>/rotate",
         api_keys.ApiKeyRotateView.as_view(),
+    ),
+    path(
+        "merchants/<str:merchant_id>/api-keys/<str:key_id>/usage", usage.ApiKeyUsageView.as_view()
     ),
 ]

@@ -113,6 +113,12 @@ FIELDS: dict[str, Schema] = {
     ),
     "IssuedApiKey.key": field("The secret. Shown this once.", "sk_live_abc123def456ghi789"),
     "grace_seconds": field("How long the old key goes on.", 86400),
+    "from": field("From when; without it, a day before `to`. At most 92 days.", _NOON),
+    "to": field("Until when; without it, now.", "2026-02-03T18:00:00Z"),
+    "ApiKeyUsage.hour": field("The hour's beginning.", _NOON),
+    "ApiKeyUsage.admitted": field("Neither refused nor limited.", 1024),
+    "ApiKeyUsage.refused": field("Answered 401 or 403.", 3),
+    "ApiKeyUsage.limited": field("Answered 429.", 12),
     # Merchants and accounts
     "Merchant.id": _id(Prefix.MERCHANT, "The merchant."),
     "Merchant.name": field("Its name.", "Padaria Aurora"),

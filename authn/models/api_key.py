@@ -1,5 +1,6 @@
 """API keys: a merchant's credential, or a FluxiQ service's. The secret is never stored."""
 
+import sqlite3
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -13,16 +14,16 @@ from django.utils import timezone
 
 from accounts.models import User
 from authn import keys, notices
-from fluxiq import ids
+from fluxiq import counters, ids
 from fluxiq.addresses import is_within, parse_address, parse_networks
 from fluxiq.audit import models as audit
-from fluxiq.errors import Conflict, Forbidden
+from fluxiq.errors import Conflict, Forbidden, ServiceUnavailable, Unauthorized
 from fluxiq.principals import Grant, Kind, Principal
 from fluxiq.scopes import Scope, ServiceScope
 from merchants.models import Merchant
 
 MAX_GRACE = timedelta(days=7)
-LAST_USED_STEP = timedelta(seconds=60)  # last_used_at is right to this and costs no more writes
+AUDIT_STEP = 60 * 60  # seconds, in which the use of one ended key is one event of the trail
 
 
 @lru_cache(maxsize=8)
@@ -33,6 +34,14 @@ def _parsed_peppers(text: str) -> tuple[keys.Pepper, ...]:
 def peppers() -> tuple[keys.Pepper, ...]:
     """The pepper ring of the settings in force, newest first."""
     return _parsed_peppers(settings.API_KEY_PEPPERS)
+
+
+class KeyRefused(Unauthorized):
+    """The secret is that of a key, which has ended, or does not serve here or now."""
+
+    def __init__(self, api_key_id: str) -> None:
+        super().__init__()
+        self.api_key_id = api_key_id
 
 
 class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
@@ -129,14 +138,33 @@ class ApiKeyManager(_ApiKeyManager["ApiKey"]):
         return found
 
     def verify(self, secret: str, address: str) -> "ApiKey | None":
-        """The live key that this secret opens for a caller at this address, else None."""
+        """The live key that this secret opens for a caller at this address; None for no key.
+
+        Raises KeyRefused for a key that exists and does not serve.
+        """
         api_key = self.opened_by(secret)
-        if api_key is None or not api_key.is_live or not api_key.admits(address):
+        if api_key is None:
             return None
+        if not api_key.is_live:
+            api_key.audit_use_past_end()
+            raise KeyRefused(api_key.id)
+        if not api_key.admits(address):
+            raise KeyRefused(api_key.id)
         if api_key.merchant is not None and api_key.merchant.is_suspended:
-            return None
-        api_key.note_use(secret, address)
+            raise KeyRefused(api_key.id)
+        api_key.move_to_newest_pepper(secret)
         return api_key
+
+    def note_use(self, api_key_id: str, at: datetime, address: str) -> bool:
+        """Note when and whence a key was last used: False where that was earlier than is known.
+
+        Touches those columns alone, so that it can never undo a concurrent revocation.
+        """
+        is_later = Q(last_used_at__isnull=True) | Q(last_used_at__lt=at)
+        noted = self.filter(is_later, pk=api_key_id).update(
+            last_used_at=at, last_used_address=address
+        )
+        return bool(noted)
 
 
 class ApiKey(models.Model):
@@ -249,21 +277,32 @@ class ApiKey(models.Model):
         grant = Grant(self.merchant.id, self.merchant.name, None, tuple(self.permissions))
         return Principal(Kind.API_KEY, self.id, self.name, (grant,), rate_limit=self.rate_limit)
 
-    def note_use(self, secret: str, address: str) -> None:
-        """Move the key to the newest pepper, and note when and whence it was used.
-
-        Touches those columns alone, so that it can never undo a concurrent revocation; of many
-        uses in a minute one writes, and `last_used_at` never moves backwards.
-        """
-        now, newest, row = timezone.now(), peppers()[0], ApiKey.objects.filter(pk=self.pk)
+    def move_to_newest_pepper(self, secret: str) -> None:
+        """Keep the key's digest under the newest pepper. Touches those columns alone."""
+        newest = peppers()[0]
         if self.pepper_id != newest.id:
-            row.filter(pepper_id=self.pepper_id).update(
+            ApiKey.objects.filter(pk=self.pk, pepper_id=self.pepper_id).update(
                 pepper_id=newest.id, digest=newest.digest(secret)
             )
-        due = now - LAST_USED_STEP
-        if self.last_used_at is None or self.last_used_at <= due:
-            row.filter(Q(last_used_at__isnull=True) | Q(last_used_at__lte=due)).update(
-                last_used_at=now, last_used_address=address
+
+    def audit_use_past_end(self) -> None:
+        """Record that a key was used though it had ended: once an hour, not to flood the trail.
+
+        Raises ServiceUnavailable where this machine cannot count.
+        """
+        hour = int(timezone.now().timestamp()) // AUDIT_STEP
+        name = f"used-past-end:{self.id}:{hour}"
+        try:
+            is_first = counters.of_requests().once(name, 2 * AUDIT_STEP)
+        except sqlite3.Error as error:
+            raise ServiceUnavailable from error
+        if is_first:
+            audit.record(
+                audit.Kind.API_KEY_USED_PAST_END,
+                object_id=self.id,
+                merchant_id=self.merchant_id or "",
+                after=_printable({"expires_at": self.expires_at, "revoked_at": self.revoked_at}),
+                actor=(Kind.API_KEY, self.id),
             )
 
     @transaction.atomic

@@ -5,6 +5,7 @@ from datetime import timedelta
 from django.test import override_settings
 from django.utils import timezone
 
+from authn import usage
 from authn.models import ApiKey
 from authn.tests.commands import CommandTestCase
 from fluxiq.scopes import Scope
@@ -45,6 +46,7 @@ class ListApiKeysTests(CommandTestCase):
     def test_the_table_tells_of_each_key_on_one_line(self) -> None:
         api_key, secret = issue_key(self.bakery, Scope.PIX_READ, Scope.PIX_WRITE, name="Till")
         self.get("/auth/me", secret)
+        usage.flush()
         heading, line = self.run_command("list_api_keys")[0].splitlines()
         api_key.refresh_from_db()
         assert " ".join(heading.split()) == (

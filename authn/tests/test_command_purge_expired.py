@@ -11,11 +11,13 @@ from django.utils import timezone
 from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken, OutstandingToken
 
 from authn import sessions
-from authn.models import Session
+from authn.models import ApiKeyUsage, MovedBatch, Session
+from authn.models.usage import HourOfUse
 from authn.sessions import TokenPair
 from authn.tests.commands import CommandTestCase
 from authn.throttle import KNOWN_ADDRESS_AGE
 from fluxiq.audit.models import AuditEvent
+from fluxiq.tests.factories import issue_key
 from merchants.models import Membership
 
 WEEK = timedelta(days=7)
@@ -48,14 +50,14 @@ class PurgeExpiredTests(CommandTestCase):
     def test_a_session_goes_a_month_after_its_last_token_expired_with_all_its_tokens(self) -> None:
         self.signed_in(KEPT + timedelta(days=1))
         self.refresh(KEPT)
-        assert self.purge() == {"sessions": 1, "tokens": 2, "staff_sessions": 0}
+        assert self.purge() == {"sessions": 1, "tokens": 2, "staff_sessions": 0, "usage": 0}
         assert not Session.objects.exists()
         assert not OutstandingToken.objects.exists()
         assert not BlacklistedToken.objects.exists()
 
     def test_until_then_it_stays(self) -> None:
         self.signed_in(KEPT - timedelta(seconds=1))
-        assert self.purge() == {"sessions": 0, "tokens": 0, "staff_sessions": 0}
+        assert self.purge() == {"sessions": 0, "tokens": 0, "staff_sessions": 0, "usage": 0}
 
     def test_an_ended_session_stays_while_a_token_of_it_could_be_presented(self) -> None:
         pair = self.signed_in(timedelta(days=1))
@@ -78,7 +80,7 @@ class PurgeExpiredTests(CommandTestCase):
         self.signed_in(timedelta(days=12))
         self.refresh(timedelta(days=8))
         self.refresh(timedelta(days=6))
-        assert self.purge() == {"sessions": 0, "tokens": 2, "staff_sessions": 0}
+        assert self.purge() == {"sessions": 0, "tokens": 2, "staff_sessions": 0, "usage": 0}
         session = Session.objects.get()
         assert list(OutstandingToken.objects.all()) == [session.current]
         self.refresh(timedelta())
@@ -110,12 +112,25 @@ class PurgeExpiredTests(CommandTestCase):
         assert self.purge()["staff_sessions"] == 1
         assert StaffSession.objects.get().session_key == "live"
 
+    def test_counts_of_use_go_after_400_days_and_what_tells_that_they_were_moved_after_30(
+        self,
+    ) -> None:
+        api_key, _ = issue_key(self.bakery)
+        for days in (30, 31, 400, 401):
+            hour = self.now - timedelta(days=days)
+            with self.at(hour):
+                ApiKeyUsage.objects.add(f"{days}", [HourOfUse(api_key.id, hour, 1, 0, 0)])
+        assert self.purge()["usage"] == 1
+        oldest = ApiKeyUsage.objects.order_by("hour")[0]
+        assert oldest.hour == self.now - timedelta(days=400)
+        assert MovedBatch.objects.get().id == "30"
+
     def test_what_many_batches_remove_is_all_there_is(self) -> None:
         for _ in range(5):
             self.signed_in(KEPT)
         kept = self.signed_in(timedelta())
         removed = self.purge("--batch-size", "2")
-        assert removed == {"sessions": 5, "tokens": 5, "staff_sessions": 0}
+        assert removed == {"sessions": 5, "tokens": 5, "staff_sessions": 0, "usage": 0}
         body = {"refresh_token": kept.refresh_token}
         self.data(self.post("/auth/refresh", body=body))
 
@@ -163,7 +178,7 @@ class PurgeExpiredTests(CommandTestCase):
     def test_it_says_what_it_removed(self) -> None:
         self.signed_in(KEPT)
         stdout, _ = self.run_command("purge_expired")
-        assert stdout == "Removed sessions: 1, tokens: 1, staff sessions: 0.\n"
+        assert stdout == "Removed sessions: 1, tokens: 1, staff sessions: 0, usage: 0.\n"
 
     def test_a_batch_size_that_makes_no_sense_is_refused(self) -> None:
         for size in ("0", "-1", "10001", "many", ""):

@@ -36,6 +36,7 @@ class Kind(StrEnum):
     API_KEY_CHANGED = "api_key.changed"
     API_KEY_ROTATED = "api_key.rotated"
     API_KEY_REVOKED = "api_key.revoked"
+    API_KEY_USED_PAST_END = "api_key.used_past_end"
     STAFF_SIGNED_IN = "staff.signed_in"
     STAFF_ACTION = "staff.action"
 
@@ -53,11 +54,13 @@ class AuditEventQuerySet(models.QuerySet["AuditEvent"]):
     def delete(self) -> NoReturn:
         raise AppendOnlyError("audit events cannot be removed")
 
-    def bulk_create(self, objs: Any, *args: Any, **kwargs: Any) -> Any:
-        """Add many. Raises AppendOnlyError where those that exist would be overwritten."""
-        if kwargs.get("update_conflicts"):
-            raise AppendOnlyError("audit events cannot be changed")
-        return super().bulk_create(objs, *args, **kwargs)
+    def bulk_create(
+        self, objs: Any, batch_size: int | None = None, *args: Any, **kwargs: Any
+    ) -> Any:
+        """Add many. Raises AppendOnlyError for options, which would let conflicts pass."""
+        if args or kwargs:
+            raise AppendOnlyError("audit events can only be added")
+        return super().bulk_create(objs, batch_size)
 
 
 class AuditEvent(models.Model):

@@ -1,11 +1,22 @@
 """Exact integer counters for rate limits and throttles, as Django cache backends.
 
 `EmbeddedCounters` counts in an SQLite file, for all processes of one machine. `SharedCounters`
-counts in Redis or Valkey, for all machines, and on its own host while the server is away.
+counts in Redis or Valkey, for all machines, and on its own host while the server is away. Both
+also keep tallies on their way to a database.
 """
 
 from fluxiq.counters.breaker import Breaker
 from fluxiq.counters.embedded import EmbeddedCounters, default_location
 from fluxiq.counters.shared import SharedCounters
+from fluxiq.counters.tallies import Batch, Counters, Tally, of_requests
 
-__all__ = ["Breaker", "EmbeddedCounters", "SharedCounters", "default_location"]
+__all__ = [
+    "Batch",
+    "Breaker",
+    "Counters",
+    "EmbeddedCounters",
+    "SharedCounters",
+    "Tally",
+    "default_location",
+    "of_requests",
+]

@@ -4,13 +4,15 @@ import hashlib
 import os
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from django.core.cache.backends.base import DEFAULT_TIMEOUT, BaseCache
+from django.core.cache.backends.base import DEFAULT_TIMEOUT
 from django.core.exceptions import ImproperlyConfigured
 
 from fluxiq.counters.file import counter_file
+from fluxiq.counters.tallies import Batch, Counters, Tally, new_batch_id
 
 # A purge may remove twice what was added since the last one, so expired rows cannot pile up.
 PURGE_EVERY = 32
@@ -27,6 +29,21 @@ _TOUCH = "UPDATE counters SET expires = ? WHERE key = ? AND expires > ?"
 _DELETE = "DELETE FROM counters WHERE key = ? AND expires > ?"
 _CLEAR = "DELETE FROM counters"
 _PURGE = "DELETE FROM counters WHERE key IN (SELECT key FROM counters WHERE expires <= ? LIMIT ?)"
+
+# What is not set aside stands under the empty batch.
+_TALLY = (
+    "INSERT INTO tallies VALUES (?, '', ?, 1, ?, ?) ON CONFLICT DO UPDATE SET count = count + 1,"
+    " note = iif(excluded.at >= at, excluded.note, note), at = max(excluded.at, at)"
+)
+_SET_ASIDE = (
+    "UPDATE tallies SET batch = ?1 WHERE ledger = ?2 AND batch = ''"
+    " AND NOT EXISTS (SELECT 1 FROM tallies WHERE ledger = ?2 AND batch > '')"
+)
+_SET_ASIDE_BY_NOW = (
+    "SELECT batch, name, count, at, note FROM tallies WHERE ledger = ? AND batch > ''"
+)
+_DROP = "DELETE FROM tallies WHERE ledger = ? AND batch = ?"
+_CLEAR_TALLIES = "DELETE FROM tallies"
 
 
 def default_location(identity: str) -> Path:
@@ -48,7 +65,7 @@ def integer(value: object) -> int:
     return value
 
 
-class EmbeddedCounters(BaseCache):
+class EmbeddedCounters(Counters):
     """Integer counters in an SQLite file, exact over the threads and processes of one machine.
 
     LOCATION is the path of the file, which belongs into shared memory (`default_location`). Its
@@ -60,6 +77,7 @@ class EmbeddedCounters(BaseCache):
         if not location:
             raise ImproperlyConfigured("EmbeddedCounters needs the path of a file as LOCATION.")
         self._file = counter_file(Path(location).absolute())
+        self._ledger = self.make_key("tallies")
 
     def add(
         self,
@@ -108,11 +126,35 @@ class EmbeddedCounters(BaseCache):
         rows, _ = self._file.execute(_INCR, delta, self.make_key(key, version), time.time())
         if not rows:
             raise ValueError("no counter under this key")
-        return rows[0][0]
+        return int(rows[0][0])
 
     def clear(self) -> None:
-        """Remove every counter of the file."""
+        """Remove every counter and every tally of the file."""
         self._file.execute(_CLEAR)
+        self._file.execute(_CLEAR_TALLIES)
+
+    @property
+    def places(self) -> tuple[Counters, ...]:
+        """Itself."""
+        return (self,)
+
+    def tally(self, name: str, *, at: int = 0, note: str = "", ride: bool = False) -> None:
+        """See `Counters`. Raises sqlite3.OperationalError as the file does."""
+        self._file.execute(_TALLY, self._ledger, name, at, note)
+
+    def batches(self) -> Iterator[Batch]:
+        """See `Counters`. Raises sqlite3.OperationalError as the file does."""
+        mine = new_batch_id()
+        while True:
+            self._file.execute(_SET_ASIDE, mine, self._ledger)
+            rows, _ = self._file.execute(_SET_ASIDE_BY_NOW, self._ledger)
+            if not rows:
+                return
+            batch = Batch(rows[0][0], {name: Tally(*tally) for _, name, *tally in rows})
+            yield batch
+            self._file.execute(_DROP, self._ledger, batch.id)
+            if batch.id == mine:
+                return
 
     def _expires(self, timeout: float | None) -> float:
         expires = self.get_backend_timeout(timeout)

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
 
@@ -29,6 +30,9 @@ _SETUP = (
     "CREATE TABLE IF NOT EXISTS counters (key TEXT PRIMARY KEY, value INTEGER NOT NULL,"
     " expires REAL NOT NULL) WITHOUT ROWID",
     "CREATE INDEX IF NOT EXISTS counters_expires ON counters (expires)",
+    "CREATE TABLE IF NOT EXISTS tallies (ledger TEXT, batch TEXT, name TEXT,"
+    " count INTEGER NOT NULL, at INTEGER NOT NULL, note TEXT NOT NULL,"
+    " PRIMARY KEY (ledger, batch, name)) WITHOUT ROWID",
 )
 
 
@@ -70,7 +74,7 @@ class CounterFile:
         self._next_look = 0.0
         self._inode: tuple[int, int] | None = None
 
-    def execute(self, statement: str, *parameters: object) -> tuple[list[tuple[int, ...]], int]:
+    def execute(self, statement: str, *parameters: object) -> tuple[list[tuple[Any, ...]], int]:
         """Run one statement as its own transaction; return its rows and how many it changed.
 
         A file that is damaged or no database is replaced by an empty one. Raises
@@ -95,7 +99,7 @@ class CounterFile:
 
     def _execute(
         self, statement: str, parameters: tuple[object, ...]
-    ) -> tuple[list[tuple[int, ...]], int]:
+    ) -> tuple[list[tuple[Any, ...]], int]:
         connection = self._connection
         if connection is None or self._was_replaced():
             connection = self._open()

@@ -26,6 +26,30 @@ return count
 """
 _COUNT_SHA = hashlib.sha1(_COUNT.encode(), usedforsecurity=False).hexdigest()
 
+# A hash of names, each with "count at note". Sent whole each time, since what rides along cannot be
+# sent again where the server does not know its digest.
+TALLY = """\
+local count, at, note = 1, ARGV[2], ARGV[3]
+local kept = redis.call('HGET', KEYS[1], ARGV[1])
+if kept then
+  local kept_count, kept_at, kept_note = string.match(kept, '^(%d+) (%d+) (.*)$')
+  count = count + kept_count
+  if tonumber(kept_at) > tonumber(at) then at, note = kept_at, kept_note end
+end
+redis.call('HSET', KEYS[1], ARGV[1], string.format('%d', count) .. ' ' .. at .. ' ' .. note)
+"""
+
+# The batch's id stands under the empty name.
+SET_ASIDE = """\
+if redis.call('EXISTS', KEYS[2]) == 0 and redis.call('EXISTS', KEYS[1]) == 1 then
+  redis.call('RENAME', KEYS[1], KEYS[2])
+  redis.call('HSET', KEYS[2], '', ARGV[1])
+end
+return redis.call('HGETALL', KEYS[2])
+"""
+
+DROP = "if redis.call('HGET', KEYS[1], '') == ARGV[1] then redis.call('DEL', KEYS[1]) end"
+
 
 class ServerAway(Exception):
     """The server did not answer, or it is left alone."""
@@ -36,7 +60,9 @@ class _Connection(Protocol):
 
     @property
     def is_connected(self) -> bool: ...
+    def pack_command(self, *args: str | bytes | int) -> list[bytes]: ...
     def send_command(self, *args: str | bytes | int, check_health: bool) -> None: ...
+    def send_packed_command(self, command: list[bytes], check_health: bool) -> None: ...
     def read_response(self) -> Any: ...
     def can_read(self) -> bool: ...
     def disconnect(self) -> None: ...
@@ -46,6 +72,8 @@ class _Thread(threading.local):
     connection: _Connection
     process = 0
     last_use = 0.0
+    # A command that waits to be sent, and what to do if the server does not take it.
+    rider: tuple[tuple[str | int, ...], Callable[[], None]] | None = None
 
 
 class Server:
@@ -79,8 +107,12 @@ class Server:
 
     def answers(self) -> bool:
         """Return False while the server is left alone, after a probe where one is due."""
-        if not self.breaker.is_open:
-            return True
+        answers = not self.breaker.is_open or self._probe()
+        if not answers:
+            self._leave_rider()
+        return answers
+
+    def _probe(self) -> bool:
         with self.breaker.probe() as mine:
             if not mine:
                 return False
@@ -97,6 +129,14 @@ class Server:
         """Send one command and return the reply. Raises ServerAway."""
         return self._guard(self._send, *command)
 
+    def ride(self, *command: str | int, otherwise: Callable[[], None]) -> None:
+        """Send this command along with this thread's next one, in the same trip.
+
+        `otherwise` is called where the server does not take it.
+        """
+        self._leave_rider()
+        self._thread.rider = (command, otherwise)
+
     def count(self, name: str, delta: int, milliseconds: int | None) -> int | None:
         """Add to a counter and return it; None where it is absent and no time to live is given.
 
@@ -106,13 +146,20 @@ class Server:
         return count
 
     def _guard(self, operation: Callable[..., Any], *arguments: Any) -> Any:
-        if not self.answers():
-            raise ServerAway
         try:
+            if not self.answers():
+                raise ServerAway
             return operation(*arguments)
         except (RedisError, OSError) as error:
             self.breaker.open(error)
             raise ServerAway from error
+        finally:
+            self._leave_rider()
+
+    def _leave_rider(self) -> None:
+        rider, self._thread.rider = self._thread.rider, None
+        if rider is not None:
+            rider[1]()
 
     def _count(self, name: str, delta: int, milliseconds: int | None) -> Any:
         arguments = (1, name, delta, "" if milliseconds is None else milliseconds)
@@ -123,8 +170,14 @@ class Server:
 
     def _send(self, *command: str | bytes | int) -> Any:
         connection = self._connection()
+        rider = self._thread.rider
         try:
-            connection.send_command(*command, check_health=False)
+            if rider is None:
+                connection.send_command(*command, check_health=False)
+            else:
+                both = [*connection.pack_command(*rider[0]), *connection.pack_command(*command)]
+                connection.send_packed_command([b"".join(both)], check_health=False)
+                self._see_rider_off(connection)
             return connection.read_response()
         except ResponseError:
             raise
@@ -132,6 +185,14 @@ class Server:
             # A reply left unread would be taken for that of the next command.
             connection.disconnect()
             raise
+
+    def _see_rider_off(self, connection: _Connection) -> None:
+        try:
+            connection.read_response()
+        except ResponseError:
+            self._leave_rider()
+        else:
+            self._thread.rider = None
 
     def _connection(self) -> _Connection:
         thread, now = self._thread, time.monotonic()

@@ -1,21 +1,24 @@
 """Counters in Redis or Valkey, for all machines."""
 
 import threading
+from collections.abc import Iterator
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
-from django.core.cache.backends.base import DEFAULT_TIMEOUT, BaseCache
+from django.core.cache.backends.base import DEFAULT_TIMEOUT
 from django.core.exceptions import ImproperlyConfigured
 
 from fluxiq.counters.embedded import EmbeddedCounters, integer
-from fluxiq.counters.server import ServerAway, server
+from fluxiq.counters.server import DROP, SET_ASIDE, TALLY, ServerAway, server
+from fluxiq.counters.tallies import Batch, Counters, Tally, new_batch_id
 
 SERVER_TIMEOUT = 0.1
 PROBE_SECONDS = 1.0
 SCAN_COUNT = 1000
 
 
-class SharedCounters(BaseCache):
+class SharedCounters(Counters):
     """Integer counters in Redis or Valkey, exact over all hosts, one round trip for each check.
 
     LOCATION is a redis:// (rediss://, unix://) URL. OPTIONS: `fallback` (required), the path of
@@ -41,6 +44,7 @@ class SharedCounters(BaseCache):
         )
         self.breaker = self._server.breaker
         self._added = threading.local()
+        self._tallies, self._aside = self.make_key("tallies"), self.make_key("tallies-aside")
 
     def add(
         self,
@@ -127,7 +131,7 @@ class SharedCounters(BaseCache):
         return count
 
     def clear(self) -> None:
-        """Remove the server's keys under this cache's KEY_PREFIX, and this host's counters."""
+        """Remove the server's keys under this cache's KEY_PREFIX, and what this host counted."""
         self._fallback.clear()
         pattern = "".join(f"\\{c}" if c in r"\*?[]" else c for c in self.key_prefix) + ":*"
         cursor = b""
@@ -139,6 +143,40 @@ class SharedCounters(BaseCache):
                 if names:
                     self._server.call("DEL", *names)
 
+    @property
+    def places(self) -> tuple[Counters, ...]:
+        """Itself, for the server's tallies, and this host's, for those of when it was away."""
+        return (self, self._fallback)
+
+    def tally(self, name: str, *, at: int = 0, note: str = "", ride: bool = False) -> None:
+        """See `Counters`. What the server does not take is tallied on this host."""
+        command = ("EVAL", TALLY, 1, self._tallies, name, at, note)
+        on_this_host = partial(self._fallback.tally, name, at=at, note=note)
+        if ride:
+            self._server.ride(*command, otherwise=on_this_host)
+            return
+        try:
+            self._server.call(*command)
+        except ServerAway:
+            on_this_host()
+
+    def batches(self) -> Iterator[Batch]:
+        """See `Counters`. Those of the server alone; none while it is away."""
+        mine = new_batch_id()
+        with suppress(ServerAway):
+            while kept := self._set_aside(mine):
+                batch = _batch(kept)
+                yield batch
+                self._server.call("EVAL", DROP, 1, self._aside, batch.id)
+                if batch.id == mine:
+                    return
+
+    def _set_aside(self, batch_id: str) -> list[bytes]:
+        kept: list[bytes] = self._server.call(
+            "EVAL", SET_ASIDE, 2, self._tallies, self._aside, batch_id
+        )
+        return kept
+
     def _milliseconds(self, timeout: float | None) -> int:
         """Return a time to live as the server takes it: at least 1, or 0 for ever."""
         seconds = self.default_timeout if timeout is DEFAULT_TIMEOUT else timeout
@@ -147,3 +185,15 @@ class SharedCounters(BaseCache):
     def _expiry(self, timeout: float | None) -> tuple[str | int, ...]:
         milliseconds = self._milliseconds(timeout)
         return ("PX", milliseconds) if milliseconds else ()
+
+
+def _batch(kept: list[bytes]) -> Batch:
+    """What the server set aside: names and values in turn."""
+    texts = iter([item.decode() for item in kept])
+    values = dict(zip(texts, texts, strict=True))
+    batch_id = values.pop("")
+    tallies = {}
+    for name, value in values.items():
+        count, at, note = value.split(" ", 2)
+        tallies[name] = Tally(int(count), int(at), note)
+    return Batch(batch_id, tallies)

@@ -95,7 +95,8 @@ def cached(service: Service) -> Iterator[tuple[str, str]]:
     if service.environment["REDIS_URL"]:
         server = redis.Redis.from_url(service.environment["REDIS_URL"])
         for key in server.scan_iter():
-            yield f"cached {key!r}", repr((key, server.get(key)))
+            value = server.hgetall(key) if server.type(key) == b"hash" else server.get(key)
+            yield f"cached {key!r}", repr((key, value))
 
 
 @pytest.mark.parametrize("engines", ENGINES)

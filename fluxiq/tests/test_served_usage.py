@@ -19,7 +19,7 @@ from fluxiq.tests.served import ENGINES, NO_LIMITS, Service, serving
 pytestmark = pytest.mark.engine
 
 API = "/api/v1"
-LIMIT = 40
+LIMIT = 30
 THREADS = 8
 OUTCOMES = {200: "admitted", 404: "admitted", 401: "refused", 403: "refused", 429: "limited"}
 ASKED = ("/accounts", "/auth/verify?permission=pix:write", "/accounts/none")  # 200, 403, 404
@@ -108,7 +108,7 @@ def test_the_counts_are_what_the_clients_saw(service: Service) -> None:
     load = Load(service, *keys)
     flusher = threading.Thread(target=service.manage, args=("flush_usage",))
     flusher.start()  # a second one, in the midst of it
-    load.run(270)
+    load.run(210)
     last = datetime.now(UTC)
     flusher.join()
     service.manage("flush_usage")
@@ -126,7 +126,7 @@ def test_a_worker_that_is_killed_loses_no_answered_request(service: Service) -> 
     owner = Owner(service)
     keys = [owner.issue() for _ in range(2)]
     load = Load(service, *keys)
-    runner = threading.Thread(target=load.run, args=(240,))
+    runner = threading.Thread(target=load.run, args=(180,))
     runner.start()
     assert load.under_way.wait(20)
     os.kill(workers(service)[0], signal.SIGKILL)
