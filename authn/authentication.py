@@ -6,6 +6,7 @@ third hands its finding to DRF.
 """
 
 import re
+import time
 from typing import Any
 
 from django.contrib.auth.models import AnonymousUser
@@ -15,8 +16,9 @@ from rest_framework.request import Request
 from rest_framework_simplejwt.exceptions import TokenError
 
 from accounts.models import User
-from authn import keys
+from authn import keys, remembered
 from authn.models import ApiKey, Session
+from authn.models.api_key import bucket_of, peppers
 from authn.tokens import AccessToken
 from fluxiq.errors import Unauthorized
 from fluxiq.principals import Principal
@@ -35,10 +37,16 @@ def bearer(request: HttpRequest) -> str | None:
     header = request.META.get("HTTP_AUTHORIZATION")
     if header is None:
         return None
-    match = _BEARER.fullmatch(header)
-    if match is None:
+    credential = b64token(header)
+    if credential is None:
         raise Unauthorized
-    return match.group(1)
+    return credential
+
+
+def b64token(header: str) -> str | None:
+    """The credential in the value of an Authorization header, or None in one of another form."""
+    match = _BEARER.fullmatch(header)
+    return match.group(1) if match is not None else None
 
 
 class ApiKeyAuthentication(BaseAuthentication):
@@ -49,10 +57,19 @@ class ApiKeyAuthentication(BaseAuthentication):
         credential = bearer(request)
         if credential is None or not credential.startswith(keys.MARKER):
             return None
+        began = time.monotonic()
         api_key = ApiKey.objects.verify(credential, request.address)
         if api_key is None:
             raise Unauthorized
-        return AnonymousUser(), api_key.principal()
+        principal = api_key.principal(bucket_of(credential))
+        # One that is bound to addresses is asked about each time. One that just moved to the newest
+        # pepper is remembered from its next use on: whoever ends it meanwhile may have known it
+        # under the older one.
+        if api_key.pepper_id == peppers()[0].id and not api_key.allowed_ips:
+            until = api_key.ends_at.timestamp() if api_key.ends_at else None
+            entry = remembered.write_key(principal, until)
+            remembered.remember({remembered.key_name(principal.bucket): entry}, began, until)
+        return AnonymousUser(), principal
 
     def authenticate_header(self, request: Request) -> str:
         """Defined, so that no credential means 401 and not 403."""
@@ -71,6 +88,7 @@ class AccessTokenAuthentication(BaseAuthentication):
             token = AccessToken(credential)  # type: ignore[arg-type]
         except TokenError as error:
             raise Unauthorized from error
+        began = time.monotonic()
         session = (
             Session.objects.live()
             .select_related("user")
@@ -79,7 +97,13 @@ class AccessTokenAuthentication(BaseAuthentication):
         )
         if session is None:
             raise Unauthorized
-        return session.user, session.principal()
+        principal, until = session.principal(), session.expires_at.timestamp()
+        entries = {
+            remembered.session_name(principal.id, session.id): str(until),
+            remembered.user_name(principal.id): remembered.write_user(principal),
+        }
+        remembered.remember(entries, began, until)
+        return session.user, principal
 
     def authenticate_header(self, request: Request) -> str:
         """Defined, so that no credential means 401 and not 403."""

@@ -20,7 +20,7 @@ from django.http.response import HttpResponseBase
 from django.utils.cache import patch_vary_headers
 from rest_framework_simplejwt.exceptions import TokenError
 
-from authn import authentication, keys, ratelimit
+from authn import authentication, keys, ratelimit, recognition
 from authn.authentication import Verified
 from authn.models.api_key import KeyRefused
 from authn.ratelimit import Bucket
@@ -86,6 +86,8 @@ class Gate:
 
     def enter(self, credential: Credential) -> None:
         """Verify as the view asks, and count. Raises RateLimited."""
+        if credential in (Credential.REQUIRED, Credential.OPTIONAL) and self._recognise():
+            return
         match credential:
             case Credential.IN_BODY:
                 return
@@ -101,6 +103,28 @@ class Gate:
             case _:
                 self.identify()
         self.count_caller()
+
+    def _recognise(self) -> bool:
+        """Whether the caller is remembered, and so verified and counted. Raises RateLimited."""
+        header = self._request.META.get("HTTP_AUTHORIZATION", "")
+        credential = authentication.b64token(header)
+        if credential is None:
+            return False
+        try:
+            found = recognition.recognise(credential, self._request.address)  # type: ignore[attr-defined]
+        except KeyRefused as refusal:
+            self._refusal, self._use = refusal, Use.recalled(refusal.api_key_id)
+            self.count_address()
+            return True
+        if found is None:
+            return False
+        self._verified = found.verified
+        principal = found.verified[1]
+        origin.name_actor(principal.kind, principal.id)
+        if principal.kind is Kind.API_KEY:
+            self._use = Use.recalled(principal.id)
+        self._note(found.bucket, found.usage)
+        return True
 
     def _expired_user(self) -> str | None:
         """The user of an authentic access token of any age, or None: a key, or nothing good."""
@@ -132,7 +156,10 @@ class Gate:
 
     def count(self, bucket: Bucket) -> None:
         """Count in this bucket, and record it for the headers. Raises RateLimited."""
-        usage = ratelimit.count(bucket)
+        self._note(bucket, ratelimit.count(bucket))
+
+    def _note(self, bucket: Bucket, usage: Usage) -> None:
+        """Record what was counted for the headers. Raises RateLimited."""
         self.counted_in = bucket
         self._record(usage)
         if usage.is_exceeded:

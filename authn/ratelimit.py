@@ -8,17 +8,20 @@ concatenates group and rate, so that a group ends with a colon.
 
 import sqlite3
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from django.conf import settings
 from django_ratelimit.core import get_usage
 
+from fluxiq import counters
 from fluxiq.addresses import counting_identity
+from fluxiq.counters import Asked, Tallied
 from fluxiq.errors import ServiceUnavailable
 from fluxiq.limits import Usage
 from fluxiq.principals import Principal
 
-MINUTE = 60
+_ANY_LIMIT = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,19 +31,17 @@ class Bucket:
     kind: str
     owner: str
     limit: int
-    window: int = MINUTE
+    window: int
 
 
 def bucket_of(principal: Principal) -> Bucket:
     """The bucket of a verified caller; a key's own limit goes before the default."""
     if principal.is_user:
         return user_bucket(principal.id)
-    default = (
+    default, window = (
         settings.RATE_LIMIT_SERVICE_KEY if principal.is_service else settings.RATE_LIMIT_API_KEY
     )
-    if principal.rate_limit is not None:
-        return Bucket("api_key", principal.id, principal.rate_limit)
-    return Bucket("api_key", principal.id, *default)
+    return Bucket("api_key", principal.bucket, principal.rate_limit or default, window)
 
 
 def user_bucket(user_id: str) -> Bucket:
@@ -58,17 +59,46 @@ def count(bucket: Bucket, *, increment: bool = True) -> Usage:
 
     Raises ServiceUnavailable where this machine cannot count: nothing passes uncounted.
     """
+    usage = _usage(bucket, increment=increment)
+    if usage is None:
+        raise ServiceUnavailable
+    return usage
+
+
+def count_remembered(
+    bucket: Bucket, names: Sequence[str], tallied: Tallied | None = None
+) -> tuple[Usage, Asked] | None:
+    """Count one request if all that is asked for is remembered, and bring it in the same trip.
+
+    None, and nothing counted, where it is not.
+    """
+    memory = counters.of_requests().memory
+    if memory is None or not memory.is_open:
+        return None
+    with memory.asking(names, tallied) as asked:
+        usage = _usage(bucket, increment=True)
+    if usage is None or asked.entries is None:
+        return None
+    return usage, asked
+
+
+def _usage(bucket: Bucket, *, increment: bool) -> Usage | None:
+    """What django-ratelimit counts, or None where it has no count.
+
+    It names a counter by its rate, too. Ours are named by the window alone: a limit that is changed
+    holds for what was counted already, and one counter serves before the limit is known.
+    """
     try:
         usage = get_usage(
             None,  # the request, which nothing below asks for
             group=f"{bucket.kind}:",
-            key=lambda group, request: bucket.owner,
-            rate=(bucket.limit, bucket.window),
+            key=lambda group, request: f"{{{bucket.owner}}}",
+            rate=(_ANY_LIMIT, bucket.window),
             increment=increment,
         )
     except sqlite3.Error as error:
         raise ServiceUnavailable from error
-    if usage["limit"] != bucket.limit:  # how django-ratelimit tells that it has no count
-        raise ServiceUnavailable
+    if usage["limit"] != _ANY_LIMIT:  # how it tells that it has no count
+        return None
     reset = int(time.time()) + usage["time_left"] + 1
     return Usage(bucket.kind, bucket.limit, usage["count"], bucket.window, reset)

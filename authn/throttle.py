@@ -5,10 +5,12 @@ guesses cannot slip by. Giving back is counting in a second bucket of the same w
 failed is what was reserved less what was given back.
 """
 
+import hmac
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 
+from django.conf import settings
 from django.utils import timezone
 
 from accounts import documents
@@ -34,6 +36,11 @@ def _subject(document: str) -> str:
         return document
 
 
+def _hidden(owner: str) -> str:
+    """A name for the owner of a bucket: no document stands in a cache."""
+    return hmac.digest(settings.SECRET_KEY.encode(), owner.encode(), "sha256").hex()
+
+
 class Attempt:
     """One reserved attempt at the secret of a document, from the address of the work in hand."""
 
@@ -42,8 +49,8 @@ class Attempt:
         self._address = origin.current().address
         pair = f"{self._document} {counting_identity(self._address)}"
         self._buckets = (
-            Bucket("signin-pair", pair, PAIR_LIMIT, PAIR_WINDOW),
-            Bucket("signin-document", self._document, DOCUMENT_LIMIT, DOCUMENT_WINDOW),
+            Bucket("signin-pair", _hidden(pair), PAIR_LIMIT, PAIR_WINDOW),
+            Bucket("signin-document", _hidden(self._document), DOCUMENT_LIMIT, DOCUMENT_WINDOW),
         )
 
     def reserve(self) -> None:

@@ -1,7 +1,10 @@
 """simplejwt's access and refresh tokens, bound to a session and to the key ring."""
 
 import secrets
+import time
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 from django.conf import settings
@@ -9,9 +12,10 @@ from rest_framework_simplejwt import tokens as simplejwt
 from rest_framework_simplejwt.exceptions import TokenBackendError, TokenError
 from rest_framework_simplejwt.utils import datetime_to_epoch
 
-from authn.signing import RingTokenBackend
+from authn.signing import LEEWAY_SECONDS, RingTokenBackend
 
 ACCESS_LIFETIME = timedelta(seconds=settings.ACCESS_TOKEN_SECONDS)
+MAX_VERIFIED = 4096  # tokens kept by each process, of about 1 KiB each
 REFRESH_LIFETIME = timedelta(seconds=settings.REFRESH_TOKEN_SECONDS)
 
 
@@ -70,6 +74,34 @@ class AccessToken(SessionTokenMixin, simplejwt.AccessToken):
         found.payload = claims
         found.verify_token_type()
         return found
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedAccess:
+    """What an authentic access token says, as far as a request asks."""
+
+    user_id: str
+    session_id: str
+    expires_at: int
+
+
+def verified_access(encoded: str) -> VerifiedAccess:
+    """What an access token says. Raises TokenError unless it is ours and not expired.
+
+    That it is authentic is remembered for a while; its expiry is asked each time, and whether its
+    session goes on is for the caller to ask.
+    """
+    verified = _authentic(encoded, settings.JWT_SIGNING_KEYS)
+    if verified.expires_at <= time.time() - LEEWAY_SECONDS:
+        raise TokenError("Token is expired")
+    return verified
+
+
+@lru_cache(maxsize=MAX_VERIFIED)
+def _authentic(encoded: str, ring: str) -> VerifiedAccess:
+    """Kept by token and ring: under another ring it is verified anew."""
+    token = AccessToken.authentic(encoded)
+    return VerifiedAccess(token.user_id, token.session_id, token.payload["exp"])
 
 
 class RefreshToken(SessionTokenMixin, simplejwt.RefreshToken):  # type: ignore[misc]

@@ -27,7 +27,7 @@ from django.utils import timezone
 from authn.models import ApiKey, ApiKeyUsage
 from authn.models.usage import HourOfUse
 from fluxiq import counters
-from fluxiq.counters import Counters, Tally
+from fluxiq.counters import Counters, Tallied, Tally
 
 logger = logging.getLogger(__name__)
 
@@ -69,6 +69,14 @@ class Use:
         self._now = timezone.now()
         self._is_admitted = False
 
+    @classmethod
+    def recalled(cls, api_key_id: str) -> "Use":
+        """A live key's request that was tallied with the count that recalled the key."""
+        use = cls(api_key_id)
+        use._is_admitted = True
+        _start_mover()
+        return use
+
     def admit(self, address: str) -> None:
         """Tally a live key's request, used from that address, along with its count that follows."""
         self._is_admitted = True
@@ -91,8 +99,19 @@ class Use:
         except sqlite3.Error as error:
             # Whether a request passes is for the limit to say, which is counted in the same place.
             logger.error("a use of %s was not tallied: %s", self._api_key_id, error)
-        if settings.USAGE_IN_BACKGROUND:
-            _mover.start()
+        _start_mover()
+
+
+def tallied_with_recall(address: str) -> Tallied:
+    """What a count that recalls a live key tallies: its use now, from that address."""
+    now = timezone.now()
+    at = (now - _EPOCH) // _MICROSECOND
+    return Tallied(str((now - _EPOCH) // _HOUR), Outcome.ADMITTED, at, address)
+
+
+def _start_mover() -> None:
+    if settings.USAGE_IN_BACKGROUND:
+        _mover.start()
 
 
 @dataclass(frozen=True, slots=True)

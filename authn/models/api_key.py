@@ -13,7 +13,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from accounts.models import User
-from authn import keys, notices
+from authn import keys, notices, remembered
 from fluxiq import counters, ids
 from fluxiq.addresses import is_within, parse_address, parse_networks
 from fluxiq.audit import models as audit
@@ -34,6 +34,11 @@ def _parsed_peppers(text: str) -> tuple[keys.Pepper, ...]:
 def peppers() -> tuple[keys.Pepper, ...]:
     """The pepper ring of the settings in force, newest first."""
     return _parsed_peppers(settings.API_KEY_PEPPERS)
+
+
+def bucket_of(secret: str) -> str:
+    """Whose requests are counted, and remembered, together with those of this key's holder."""
+    return peppers()[0].digest(secret).hex()
 
 
 class KeyRefused(Unauthorized):
@@ -264,8 +269,8 @@ class ApiKey(models.Model):
             return True
         return is_within(parse_address(address), parse_networks(self.allowed_ips))
 
-    def principal(self) -> Principal:
-        """What the key may do where."""
+    def principal(self, bucket: str = "") -> Principal:
+        """What the key may do where; `bucket` is whose requests are counted with its own."""
         if self.merchant is None:
             return Principal(
                 Kind.API_KEY,
@@ -273,9 +278,35 @@ class ApiKey(models.Model):
                 self.name,
                 rate_limit=self.rate_limit,
                 service_permissions=tuple(self.permissions),
+                bucket=bucket,
             )
         grant = Grant(self.merchant.id, self.merchant.name, None, tuple(self.permissions))
-        return Principal(Kind.API_KEY, self.id, self.name, (grant,), rate_limit=self.rate_limit)
+        return Principal(
+            Kind.API_KEY,
+            self.id,
+            self.name,
+            (grant,),
+            rate_limit=self.rate_limit,
+            bucket=bucket,
+        )
+
+    @property
+    def ends_at(self) -> datetime | None:
+        """When the key ends, as far as that is known now: by expiry, or by its grace."""
+        return min((end for end in (self.revoked_at, self.expires_at) if end), default=None)
+
+    def _forget(self) -> None:
+        """Have nobody remember this key once the transaction in hand commits.
+
+        It is remembered under its digest, and that may move to a newer pepper meanwhile: so the
+        one that stands after the commit is asked for.
+        """
+
+        def bury() -> None:
+            digest = ApiKey.objects.values_list("digest", flat=True).get(pk=self.pk)
+            remembered.bury([remembered.key_name(bytes(digest).hex())])
+
+        remembered.after_commit(bury)
 
     def move_to_newest_pepper(self, secret: str) -> None:
         """Keep the key's digest under the newest pepper. Touches those columns alone."""
@@ -315,6 +346,7 @@ class ApiKey(models.Model):
         )
         if not revoked:
             return False
+        self._forget()
         self.revoked_at, self.revoked_reason = now, reason
         audit.record(
             audit.Kind.API_KEY_REVOKED,
@@ -334,6 +366,7 @@ class ApiKey(models.Model):
         if before:
             after = {k: changes[k] for k in before}
             ApiKey.objects.filter(pk=self.pk).update(**after)
+            self._forget()
             audit.record(
                 audit.Kind.API_KEY_CHANGED,
                 object_id=self.id,
@@ -377,6 +410,7 @@ class ApiKey(models.Model):
             rotation_call=call,
         )
         ApiKey.objects.filter(pk=self.pk).update(revoked_at=now + grace, revoked_reason="rotated")
+        self._forget()
         audit.record(
             audit.Kind.API_KEY_ROTATED,
             object_id=self.id,

@@ -10,6 +10,7 @@ from django.utils import timezone
 from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken, OutstandingToken
 
 from accounts.models import User
+from authn import remembered
 from fluxiq import ids
 from fluxiq.audit import models as audit
 from fluxiq.principals import Grant, Kind, Principal
@@ -51,6 +52,7 @@ class SessionQuerySet(models.QuerySet["Session"]):
             [BlacklistedToken(token_id=s.current_id) for s in ended if s.current_id],
             ignore_conflicts=True,
         )
+        remembered.forget(*(remembered.session_name(s.user_id, s.id) for s in ended))
         for session in ended:
             audit.record(
                 audit.Kind.SESSION_ENDED,
@@ -133,4 +135,5 @@ class Session(models.Model):
             grants,
             is_superuser=user.is_superuser,
             session_id=self.id,
+            bucket=user.id,
         )

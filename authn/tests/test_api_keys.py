@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from authn import keys, usage
 from authn.models import ApiKey
+from fluxiq import counters
 from fluxiq.audit.models import AuditEvent, Kind
 from fluxiq.scopes import Scope
 from fluxiq.tests.base import ApiTestCase
@@ -281,11 +282,13 @@ class UseTests(ApiKeyTestCase):
         assert api_key.last_used_at == now + timedelta(minutes=1)
         assert api_key.last_used_address == "203.0.113.7"
 
-    def test_a_used_key_costs_two_reads_and_no_write(self) -> None:
+    def test_a_used_key_costs_no_write_and_no_more_reads_than_it_must(self) -> None:
         _, secret = issue_key(self.bakery)
-        for _ in range(2):
-            with self.assertNumQueries(2):  # the key with its merchant, the page of accounts
-                self.get("/accounts", secret)
+        self.get("/accounts", secret)
+        page, key_with_its_merchant = 1, 1
+        is_remembered = counters.of_requests().memory is not None
+        with self.assertNumQueries(page + (0 if is_remembered else key_with_its_merchant)):
+            self.get("/accounts", secret)
 
     def test_a_key_that_cannot_be_ours_costs_no_query(self) -> None:
         _, secret = issue_key(self.bakery)

@@ -7,15 +7,21 @@ also keep tallies on their way to a database.
 
 from fluxiq.counters.breaker import Breaker
 from fluxiq.counters.embedded import EmbeddedCounters, default_location
+from fluxiq.counters.memory import Asked, Memory, Tallied
+from fluxiq.counters.naming import PlainName
 from fluxiq.counters.shared import SharedCounters
 from fluxiq.counters.tallies import Batch, Counters, Tally, of_requests
 
 __all__ = [
+    "Asked",
     "Batch",
     "Breaker",
     "Counters",
     "EmbeddedCounters",
+    "Memory",
+    "PlainName",
     "SharedCounters",
+    "Tallied",
     "Tally",
     "default_location",
     "of_requests",

@@ -145,6 +145,10 @@ class Server:
         count: int | None = self._guard(self._count, name, delta, milliseconds)
         return count
 
+    def script(self, digest: str, text: str, *arguments: str | int) -> Any:
+        """Run a script, by its digest where the server knows it. Raises ServerAway."""
+        return self._guard(self._script, digest, text, *arguments)
+
     def _guard(self, operation: Callable[..., Any], *arguments: Any) -> Any:
         try:
             if not self.answers():
@@ -163,10 +167,13 @@ class Server:
 
     def _count(self, name: str, delta: int, milliseconds: int | None) -> Any:
         arguments = (1, name, delta, "" if milliseconds is None else milliseconds)
+        return self._script(_COUNT_SHA, _COUNT, *arguments)
+
+    def _script(self, digest: str, text: str, *arguments: str | int) -> Any:
         try:
-            return self._send("EVALSHA", _COUNT_SHA, *arguments)
+            return self._send("EVALSHA", digest, *arguments)
         except NoScriptError:
-            return self._send("EVAL", _COUNT, *arguments)
+            return self._send("EVAL", text, *arguments)
 
     def _send(self, *command: str | bytes | int) -> Any:
         connection = self._connection()

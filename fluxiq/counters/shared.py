@@ -10,6 +10,7 @@ from django.core.cache.backends.base import DEFAULT_TIMEOUT
 from django.core.exceptions import ImproperlyConfigured
 
 from fluxiq.counters.embedded import EmbeddedCounters, integer
+from fluxiq.counters.memory import Asked, Memory
 from fluxiq.counters.server import DROP, SET_ASIDE, TALLY, ServerAway, server
 from fluxiq.counters.tallies import Batch, Counters, Tally, new_batch_id
 
@@ -45,6 +46,8 @@ class SharedCounters(Counters):
         self.breaker = self._server.breaker
         self._added = threading.local()
         self._tallies, self._aside = self.make_key("tallies"), self.make_key("tallies-aside")
+        self._memory = Memory(self._server, self.make_key, self._tallies)
+        self.memory = self._memory
 
     def add(
         self,
@@ -117,7 +120,10 @@ class SharedCounters(Counters):
         name = self.make_key(key, version)
         added = delta > 0 and getattr(self._added, "latest", ("", None))[0] == name
         timeout = self._added.latest[1] if added else None
+        asked = self._memory.asked
         try:
+            if asked is not None and added:
+                return self._recall(asked, name, timeout)
             count = self._server.count(name, delta, self._milliseconds(timeout) if added else None)
         except ServerAway:
             if added and self._fallback.add(key, delta, timeout, version):
@@ -128,6 +134,16 @@ class SharedCounters(Counters):
                 del self._added.latest
         if count is None:
             raise ValueError("no counter under this key")
+        return count
+
+    def _recall(self, asked: Asked, name: str, timeout: float | None) -> int:
+        """Count as `Memory.count` does. Raises ValueError where not all is remembered."""
+        try:
+            count = self._memory.count(asked, name, self._milliseconds(timeout))
+        except ServerAway as error:
+            raise ValueError("nothing is remembered while the server is away") from error
+        if count is None:
+            raise ValueError("not all is remembered")
         return count
 
     def clear(self) -> None:

@@ -15,6 +15,8 @@ from django.core.cache import caches
 from django.core.cache.backends.base import BaseCache
 from django.utils.crypto import get_random_string
 
+from fluxiq.counters.memory import Memory
+
 _ID_LENGTH = 22  # of 62 characters: 131 bits
 
 
@@ -42,6 +44,8 @@ def new_batch_id() -> str:
 
 class Counters(BaseCache):
     """What both backends add to Django's caches."""
+
+    memory: Memory | None = None  # of verified callers; None where nothing is remembered
 
     @property
     def places(self) -> "tuple[Counters, ...]":

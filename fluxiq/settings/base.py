@@ -193,7 +193,10 @@ RATE_LIMIT_API_KEY = rate("RATE_LIMIT_API_KEY", "1000/m")
 RATE_LIMIT_JWT = rate("RATE_LIMIT_JWT", "100/m")
 RATE_LIMIT_ANONYMOUS = rate("RATE_LIMIT_ANONYMOUS", "10/m")
 RATE_LIMIT_SERVICE_KEY = rate("RATE_LIMIT_SERVICE_KEY", "10000/m")
+if RATE_LIMIT_SERVICE_KEY[1] != RATE_LIMIT_API_KEY[1]:
+    raise ImproperlyConfigured("RATE_LIMIT_SERVICE_KEY and RATE_LIMIT_API_KEY need one window")
 RATELIMIT_USE_CACHE = "default"
+RATELIMIT_HASH_ALGORITHM = "fluxiq.counters.PlainName"
 USAGE_IN_BACKGROUND = True
 BASE_SILENCED = [
     # django-ratelimit does not know our backends; authn.checks asks in its place whether what

@@ -54,3 +54,9 @@ class StandingClock:
 def standing_windows(monkeypatch: pytest.MonkeyPatch) -> None:
     """No window of a limit ends in the middle of a test."""
     monkeypatch.setattr("django_ratelimit.core.time", StandingClock())
+
+
+@pytest.fixture(autouse=True)
+def forgetting_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test's own transaction never commits: what is to be forgotten then is forgotten at once."""
+    monkeypatch.setattr("authn.remembered.after_commit", lambda lay: lay())

@@ -1,0 +1,98 @@
+"""The short way in: a caller who is remembered, counted and recalled in one trip, and no SQL.
+
+Whoever is not remembered, or under a tombstone, is not refused for it, but goes the long way, by
+the database.
+"""
+
+import time
+from dataclasses import dataclass, replace
+from typing import cast
+
+from django.conf import settings
+from django.contrib.auth.models import AnonymousUser
+from django.utils.functional import SimpleLazyObject
+from rest_framework_simplejwt.exceptions import TokenError
+
+from accounts.models import User
+from authn import keys, ratelimit, remembered, usage
+from authn.authentication import Verified
+from authn.models.api_key import KeyRefused, bucket_of
+from authn.ratelimit import Bucket
+from authn.tokens import verified_access
+from fluxiq import counters
+from fluxiq.counters import Asked
+from fluxiq.limits import Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Recognised:
+    """A caller who was remembered: who it is, and what was counted where."""
+
+    verified: Verified
+    bucket: Bucket
+    usage: Usage
+
+
+def recognise(credential: str, address: str) -> Recognised | None:
+    """The remembered caller of this credential, counted; None, and nothing counted, for others.
+
+    Raises KeyRefused for a key whose end has come since it was remembered.
+    """
+    if counters.of_requests().memory is None:
+        return None
+    if credential.startswith(keys.MARKER):
+        return _api_key(credential, address)
+    return _access_token(credential)
+
+
+def _api_key(secret: str, address: str) -> Recognised | None:
+    if not keys.is_well_formed(secret, settings.FLUXIQ_ENVIRONMENT):
+        return None
+    owner = bucket_of(secret)
+    counted = ratelimit.count_remembered(
+        Bucket("api_key", owner, *settings.RATE_LIMIT_API_KEY),
+        [remembered.key_name(owner)],
+        usage.tallied_with_recall(address),
+    )
+    if counted is None:
+        return None
+    count, asked = counted
+    found = remembered.read_key(_entries(asked)[0])
+    if found.until <= time.time():
+        _take_back(asked)
+        raise KeyRefused(found.principal.id)
+    bucket = ratelimit.bucket_of(found.principal)
+    counted_in = replace(count, limit=bucket.limit)
+    return Recognised((AnonymousUser(), found.principal), bucket, counted_in)
+
+
+def _access_token(encoded: str) -> Recognised | None:
+    try:
+        token = verified_access(encoded)
+    except TokenError:
+        return None
+    session = remembered.session_name(token.user_id, token.session_id)
+    counted = ratelimit.count_remembered(
+        ratelimit.user_bucket(token.user_id), [session, remembered.user_name(token.user_id)]
+    )
+    if counted is None:
+        return None
+    count, asked = counted
+    until, user = _entries(asked)
+    if float(until) <= time.time():
+        _take_back(asked)
+        return None
+    principal = remembered.read_user(user, token.session_id)
+    loaded = SimpleLazyObject(lambda: User.objects.get(pk=principal.id))
+    bucket = ratelimit.bucket_of(principal)
+    return Recognised((cast(User, loaded), principal), bucket, count)
+
+
+def _entries(asked: Asked) -> list[bytes]:
+    return asked.entries or []
+
+
+def _take_back(asked: Asked) -> None:
+    memory = counters.of_requests().memory
+    if memory is not None:
+        memory.take_back(asked)

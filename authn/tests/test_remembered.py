@@ -1,0 +1,166 @@
+"""What is remembered of verified callers, and how it is forgotten. On Valkey alone."""
+
+import os
+import time
+from datetime import timedelta
+from typing import Any
+from unittest import mock
+
+import pytest
+from django.core.cache import cache
+from django.utils import timezone
+
+from accounts.models import User
+from authn import remembered
+from authn.models import ApiKey, Session
+from authn.models.api_key import bucket_of
+from fluxiq import counters
+from fluxiq.counters import SharedCounters
+from fluxiq.principals import Principal
+from fluxiq.scopes import Role
+from fluxiq.tests.base import ApiTestCase
+from fluxiq.tests.factories import MembershipFactory, issue_key
+
+pytestmark = pytest.mark.skipif(
+    not os.environ.get("TEST_REDIS_URL"),
+    reason="nothing is remembered in the embedded deployment",
+)
+
+
+class RememberedTests(ApiTestCase):
+    def entry(self, name: str) -> bytes | None:
+        """What stands under that name on the server."""
+        shared = counters.of_requests()
+        assert isinstance(shared, SharedCounters)
+        found: bytes | None = shared._server.call("GET", shared.make_key(name))
+        return found
+
+    def warm(self, caller: Any, path: str = "/auth/me") -> None:
+        """Ask twice: the second is remembered."""
+        self.get(path, caller)
+        self.bearer(caller)
+        with self.assertNumQueries(0):
+            assert self.get(path, caller).status_code == 200
+
+    def test_a_second_request_asks_no_database(self) -> None:
+        _, secret = issue_key(self.bakery, "accounts:read")
+        for caller in (secret, self.olga, self.root):
+            self.warm(caller, "/auth/verify")
+
+    def test_what_is_recalled_is_what_was_read(self) -> None:
+        MembershipFactory.create(merchant=self.bookshop, user=self.mario, role=Role.OPERATOR)
+        self.bookshop.suspend()
+        _, service_secret = ApiKey.objects.issue_service_key(name="pix")
+        _, secret = issue_key(self.bakery, "pix:write", "accounts:read", rate_limit=77)
+        for caller in (secret, service_secret, self.mario, self.olga, self.root):
+            first = self.get("/auth/me", caller)
+            again = self.get("/auth/me", caller)
+            assert first.json() == again.json()
+            assert first.headers["X-RateLimit-Limit"] == again.headers["X-RateLimit-Limit"]
+            verify = [self.get("/auth/verify", caller) for _ in range(2)]
+            told = [{k: v for k, v in r.headers.items() if k.startswith("X-Auth")} for r in verify]
+            assert told[0] == told[1]
+
+    def test_counting_goes_on_over_both_ways(self) -> None:
+        _, secret = issue_key(self.bakery)
+        left = []
+        for _ in range(3):
+            left.append(self.get("/accounts", secret).headers["X-RateLimit-Remaining"])
+        assert left == ["999", "998", "997"]
+
+    def test_what_is_remembered_holds_no_secret(self) -> None:
+        _, secret = issue_key(self.bakery)
+        self.warm(secret)
+        entry = self.entry(remembered.key_name(bucket_of(secret)))
+        assert entry is not None
+        assert secret[8:] not in entry.decode()
+
+    def test_a_tombstone_outlives_every_read_that_began_before_it(self) -> None:
+        api_key, secret = issue_key(self.bakery)
+        name = remembered.key_name(bucket_of(secret))
+        began = time.monotonic()
+        api_key.revoke()
+        assert self.entry(name) == b"!"
+        remembered.remember({name: "the old state"}, began)
+        assert self.entry(name) == b"!"
+        self.assert_unauthorized(self.get("/accounts", secret))
+
+    def test_a_read_that_took_long_is_not_remembered(self) -> None:
+        remembered.remember({"{x}key": "old"}, time.monotonic() - 5.1)
+        assert self.entry("{x}key") is None
+        remembered.remember({"{x}key": "fresh"}, time.monotonic())
+        assert self.entry("{x}key") == b"fresh"
+
+    def test_an_entry_lives_no_longer_than_what_it_tells_of(self) -> None:
+        until = time.time() + 2
+        remembered.remember({"{x}key": "brief"}, time.monotonic(), until)
+        shared = counters.of_requests()
+        assert isinstance(shared, SharedCounters)
+        left = shared._server.call("PTTL", shared.make_key("{x}key"))
+        assert 0 < left <= 2000
+        remembered.remember({"{y}key": "over"}, time.monotonic(), time.time() - 1)
+        assert self.entry("{y}key") is None
+
+    def test_a_key_whose_end_came_since_is_refused_and_not_counted_as_its_own(self) -> None:
+        _, secret = issue_key(self.bakery, expires_at=timezone.now() + timedelta(hours=1))
+        self.warm(secret)
+        with mock.patch("authn.recognition.time.time", return_value=time.time() + 3601):
+            response = self.get("/auth/me", secret)
+        self.assert_unauthorized(response)
+        assert response.headers["X-RateLimit-Limit"] == "10"
+        assert self.get("/auth/me", secret).headers["X-RateLimit-Remaining"] == "997"
+
+    def test_a_key_bound_to_addresses_is_asked_about_each_time(self) -> None:
+        _, secret = issue_key(self.bakery, allowed_ips=["127.0.0.0/8"])
+        for _ in range(2):
+            assert self.get("/auth/me", secret).status_code == 200
+        self.assert_unauthorized(self.get("/auth/me", secret, REMOTE_ADDR="203.0.113.1"))
+        assert self.entry(remembered.key_name(bucket_of(secret))) is None
+
+    def test_a_key_that_moves_to_a_newer_pepper_is_remembered_from_its_next_use(self) -> None:
+        _, secret = issue_key(self.bakery)
+        ring = "new:a-newer-pepper-0123456789abcdef,test-1:pepper-of-the-tests-alone-0123456789"
+        with self.settings(API_KEY_PEPPERS=ring):
+            name = remembered.key_name(bucket_of(secret))
+            assert self.get("/auth/me", secret).status_code == 200
+            assert self.entry(name) is None
+            assert self.get("/auth/me", secret).status_code == 200
+            assert self.entry(name) is not None
+            ApiKey.objects.get().revoke()
+            self.assert_unauthorized(self.get("/auth/me", secret))
+
+    def test_whatever_ends_or_changes_a_caller_forgets_them(self) -> None:
+        api_key, secret = issue_key(self.bakery, "accounts:read", "pix:read")
+        self.warm(secret)
+        api_key.change({"permissions": ["pix:read"]})
+        self.assert_forbidden(self.get("/accounts", secret), "accounts:read")
+        self.warm(self.otto)
+        self.membership(self.otto).change(self.principal(self.olga), {"role": Role.MANAGER})
+        assert self.get("/auth/verify?permission=pix:read", self.otto).status_code == 200
+        self.warm(self.mario)
+        self.membership(self.mario).end(self.principal(self.olga))
+        assert self.data(self.get("/auth/me", self.mario))["memberships"] == []
+        self.warm(self.olga)
+        self.bakery.suspend()
+        self.assert_unauthorized(self.get("/auth/me", secret))
+        self.assert_forbidden(self.get("/accounts", self.olga), "accounts:read")
+        self.warm(self.root)
+        self.root.is_superuser = False
+        self.root.save()
+        self.assert_forbidden(self.get("/accounts", self.root), "accounts:read")
+        self.warm(self.ana)
+        self.ana.deactivate()
+        self.assert_unauthorized(self.get("/auth/me", self.ana))
+
+    def principal(self, user: User) -> Principal:
+        """What the user may do, as a model's rule takes it."""
+        self.sign_in(user)
+        return Session.objects.filter(user=user).latest("id").principal()
+
+    def test_a_flushed_server_forgets_and_brings_nothing_back(self) -> None:
+        api_key, secret = issue_key(self.bakery)
+        self.warm(secret)
+        api_key.revoke()
+        cache.clear()
+        self.assert_unauthorized(self.get("/accounts", secret))
+        self.assert_unauthorized(self.get("/accounts", secret))

@@ -1,0 +1,135 @@
+"""What is remembered beside the counts, brought in the same trip that counts.
+
+Entries are text under names of the caller's choosing. One script reads them and, if all are there
+and none is a tombstone, counts and tallies; else it does nothing, and the caller asks elsewhere
+and counts by itself.
+"""
+
+import hashlib
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from fluxiq.counters.server import Server, ServerAway
+
+TOMBSTONE = "!"
+TOMBSTONE_MILLISECONDS = 60_000
+
+# KEYS: the counter, the tallies, the entries. ARGV: the counter's time to live in milliseconds;
+# what a tally is named before and after the id, when it was, and a note. The first is empty where
+# nothing is tallied. An entry whose use is tallied is a JSON list that begins with the id, of 30
+# characters, which it is tallied under.
+_RECALL = f"""\
+local entries = redis.call('MGET', unpack(KEYS, 3))
+for i = 1, #KEYS - 2 do
+  if not entries[i] or entries[i] == '{TOMBSTONE}' then return false end
+end
+local count = redis.call('INCR', KEYS[1])
+if count == 1 then redis.call('PEXPIRE', KEYS[1], ARGV[1]) end
+if ARGV[2] ~= '' then
+  local name = ARGV[2] .. ' ' .. string.sub(entries[1], 3, 32) .. ' ' .. ARGV[3]
+  local tallied, at, note = 1, ARGV[4], ARGV[5]
+  local kept = redis.call('HGET', KEYS[2], name)
+  if kept then
+    local kept_count, kept_at, kept_note = string.match(kept, '^(%d+) (%d+) (.*)$')
+    tallied = tallied + kept_count
+    if tonumber(kept_at) > tonumber(at) then at, note = kept_at, kept_note end
+  end
+  redis.call('HSET', KEYS[2], name, string.format('%d', tallied) .. ' ' .. at .. ' ' .. note)
+end
+return {{count, unpack(entries)}}
+"""
+_RECALL_SHA = hashlib.sha1(_RECALL.encode(), usedforsecurity=False).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Tallied:
+    """What to tally with a recall: its name before and after the entry's id, when, and a note."""
+
+    before: str
+    after: str
+    at: int
+    note: str
+
+
+@dataclass(slots=True)
+class Asked:
+    """Entries that are asked for with the next count; afterwards, what came back."""
+
+    names: Sequence[str]
+    tallied: Tallied | None
+    entries: list[bytes] | None = None
+    counter: str = ""
+
+
+class Memory:
+    """The entries of one server, as one thread after the other asks for them."""
+
+    def __init__(self, server: Server, make_key: Callable[[str], str], tallies: str) -> None:
+        self._server = server
+        self._make_key = make_key
+        self._tallies = tallies
+        self._thread = threading.local()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the server answers: while it is away nothing is remembered."""
+        return self._server.answers()
+
+    @property
+    def asked(self) -> Asked | None:
+        """What this thread asked for, to be brought with its next count."""
+        asked: Asked | None = getattr(self._thread, "asked", None)
+        return asked
+
+    @contextmanager
+    def asking(self, names: Sequence[str], tallied: Tallied | None = None) -> Iterator[Asked]:
+        """A block whose count is made only if all these entries are there, and brings them."""
+        asked = self._thread.asked = Asked([self._make_key(name) for name in names], tallied)
+        try:
+            yield asked
+        finally:
+            self._thread.asked = None
+
+    def count(self, asked: Asked, counter: str, milliseconds: int) -> int | None:
+        """Count and recall; None, and nothing done, where not all is remembered.
+
+        Raises ServerAway.
+        """
+        tallied = asked.tallied
+        about: tuple[str | int, ...] = ("", "", 0, "")
+        if tallied is not None:
+            about = (tallied.before, tallied.after, tallied.at, tallied.note)
+        keys = (counter, self._tallies, *asked.names)
+        reply = self._server.script(_RECALL_SHA, _RECALL, len(keys), *keys, milliseconds, *about)
+        if reply is None:
+            return None
+        asked.counter, asked.entries = counter, reply[1:]
+        return int(reply[0])
+
+    def take_back(self, asked: Asked) -> None:
+        """Undo the count of a recall, whose entry turned out not to serve."""
+        try:
+            self._server.call("DECR", asked.counter)
+        except ServerAway:
+            return  # its count is as lost as the server
+
+    def remember(self, entries: Mapping[str, str], seconds: float) -> None:
+        """Add these entries where there are none, each for so long."""
+        milliseconds = max(1, int(seconds * 1000))
+        try:
+            for name, entry in entries.items():
+                self._server.call("SET", self._make_key(name), entry, "NX", "PX", milliseconds)
+        except ServerAway:
+            return  # remembering spares work, and nothing more
+
+    def bury(self, names: Sequence[str]) -> bool:
+        """Lay a tombstone over each of these entries. False where the server did not take all."""
+        try:
+            for name in names:
+                key = self._make_key(name)
+                self._server.call("SET", key, TOMBSTONE, "PX", TOMBSTONE_MILLISECONDS)
+        except ServerAway:
+            return False
+        return True
