@@ -245,7 +245,10 @@ class GateMiddleware:
                 response.headers[name] = value
         if isinstance(response, HttpResponse) and response.status_code != HTTPStatus.NO_CONTENT:
             response.headers["Content-Length"] = str(len(response.content))
-        patch_vary_headers(response, ("Authorization",))
+        if "Vary" in response.headers:
+            patch_vary_headers(response, ("Authorization", "origin"))
+        else:
+            response.headers["Vary"] = "Authorization, origin"
         gate: Gate = cast(Any, request).gate
         if gate.principal is not None or response.status_code == Unauthorized.status_code:
             response.headers["Cache-Control"] = "no-store"

@@ -4,6 +4,7 @@ No Django in it. Nothing here raises on what a client sent: what is malformed is
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 Address = IPv4Address | IPv6Address
@@ -19,6 +20,7 @@ def parse_networks(cidrs: Sequence[str]) -> tuple[Network, ...]:
     return tuple(ip_network(cidr.strip()) for cidr in cidrs if cidr.strip())
 
 
+@lru_cache(maxsize=4096)
 def parse_address(text: str) -> Address | None:
     """The address, an IPv4-mapped IPv6 one as its IPv4, or None where it is none.
 
@@ -45,7 +47,8 @@ def is_within(address: Address | None, networks: Sequence[Network]) -> bool:
     return address is not None and any(address in network for network in networks)
 
 
-def client_address(peer: str, forwarded_for: str, trusted: Sequence[Network]) -> str:
+@lru_cache(maxsize=4096)
+def client_address(peer: str, forwarded_for: str, trusted: tuple[Network, ...]) -> str:
     """The address of the client, as text; `unknown` where the peer has none (a Unix socket).
 
     X-Forwarded-For is believed only from a trusted peer, read from the right to the first hop

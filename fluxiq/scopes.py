@@ -6,6 +6,7 @@ Source: authentication document, "Permissions (RBAC)", and the contract, section
 
 from collections.abc import Iterable
 from enum import StrEnum
+from functools import lru_cache
 
 ALL = "*"
 
@@ -106,10 +107,14 @@ def expand(granted: Iterable[str]) -> tuple[str, ...]:
 
     Service scopes are listed only where granted by name: no wildcard reaches them.
     """
-    held = tuple(granted)
+    return _expand(tuple(granted))
+
+
+@lru_cache(maxsize=1024)
+def _expand(granted: tuple[str, ...]) -> tuple[str, ...]:
     return (
-        *(p for p in _MERCHANT_PERMISSIONS if grants(held, p)),
-        *(p for p in ServiceScope if p in held),
+        *(p for p in _MERCHANT_PERMISSIONS if grants(granted, p)),
+        *(p for p in ServiceScope if p in granted),
     )
 
 

@@ -21,8 +21,8 @@ api: list[URLPattern | URLResolver] = [
 ]
 
 urlpatterns = [
-    path("", RedirectView.as_view(url="/api/v1/docs")),
     path("api/v1/", include(api)),
+    path("", RedirectView.as_view(url="/api/v1/docs")),
     path(".well-known/jwks.json", jwks),
     path("reset-password", reset_page),
     path("healthz", health.live),

@@ -35,6 +35,11 @@ class ApiView(APIView):
     required_permissions: ClassVar[Mapping[str, Permission | None]]
 
     @property
+    def default_response_headers(self) -> dict[str, str]:
+        """None: `Allow` goes with a 405, and `Vary` is the middleware's."""
+        return {}
+
+    @property
     def required_permission(self) -> Permission | None:
         """What the method in hand asks for."""
         method = "GET" if self.request.method == "HEAD" else self.request.method

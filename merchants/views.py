@@ -10,10 +10,18 @@ from rest_framework.response import Response
 
 from fluxiq import ids
 from fluxiq.errors import Conflict, Forbidden, NotFound
+from fluxiq.pagination import Cursor
 from fluxiq.schema import OF_MERCHANT, PAGE, enveloped, extended, paged
 from fluxiq.scopes import Scope
 from fluxiq.views import ApiView, data, no_content
-from merchants.models import Membership, Merchant, PaymentAccount, only_merchant, require
+from merchants.models import (
+    Membership,
+    Merchant,
+    PaymentAccount,
+    merchants_listed,
+    only_merchant,
+    require,
+)
 from merchants.serializers import (
     AccountChange,
     AccountCreation,
@@ -79,8 +87,17 @@ class AccountListView(ApiView):
         responses={200: paged(AccountSerializer), 404: NotFound},
     )
     def get(self, request: Request) -> Response:
+        query = request.query_params
+        merchant_ids = merchants_listed(
+            self.principal, Scope.ACCOUNTS_READ, query.get("merchant_id")
+        )
+        if merchant_ids is not None and "cursor" not in query:
+            limit = Cursor().get_page_size(request)
+            shown = PaymentAccount.objects.newest_shown(merchant_ids, limit + 1)
+            if shown is not None and len(shown) <= limit:
+                return Response({"data": shown, "meta": {"next": None, "previous": None}})
         rows = PaymentAccount.objects.listed_for(
-            self.principal, Scope.ACCOUNTS_READ, request.query_params.get("merchant_id")
+            self.principal, Scope.ACCOUNTS_READ, query.get("merchant_id")
         )
         return self.page(rows, AccountSerializer)
 

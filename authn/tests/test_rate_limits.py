@@ -150,9 +150,7 @@ class HeaderTests(ApiTestCase):
         self.assert_limited(self.post("/auth/logout", self.olga), 204)
 
     def test_a_500_carries_them_and_tells_nothing_but_its_id(self) -> None:
-        with mock.patch(
-            "merchants.views.PaymentAccount.objects.listed_for", side_effect=RuntimeError("secret")
-        ):
+        with mock.patch("merchants.views.merchants_listed", side_effect=RuntimeError("secret")):
             response = self.get("/accounts", self.olga)
         self.assert_limited(response, 500)
         error = self.error(response, 500)
@@ -162,9 +160,7 @@ class HeaderTests(ApiTestCase):
 
     def test_a_database_that_is_away_is_503(self) -> None:
         self.bearer(self.olga)
-        with mock.patch(
-            "merchants.views.PaymentAccount.objects.listed_for", side_effect=OperationalError
-        ):
+        with mock.patch("merchants.views.merchants_listed", side_effect=OperationalError):
             self.error(self.get("/accounts", self.olga), 503)
         self.forget_counts()  # and whoever is remembered
         with mock.patch("authn.authentication.Session.objects.live", side_effect=OperationalError):

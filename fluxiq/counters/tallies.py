@@ -6,6 +6,7 @@ down the id of each batch in the transaction that moves it moves each tally exac
 a process is killed.
 """
 
+import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import cast
@@ -73,6 +74,16 @@ class Counters(BaseCache):
         return self.incr(f"once:{name}") == 1
 
 
+_thread = threading.local()
+
+
 def of_requests() -> Counters:
-    """Those that count requests. (A system check, fluxiq.E003, refuses any that are not ours.)"""
-    return cast(Counters, caches[settings.RATELIMIT_USE_CACHE])
+    """Those that count requests. (A system check, fluxiq.E003, refuses any that are not ours.)
+
+    Kept by thread, as Django keeps them, but found faster.
+    """
+    alias = settings.RATELIMIT_USE_CACHE
+    kept: tuple[str, Counters] | None = getattr(_thread, "counters", None)
+    if kept is None or kept[0] != alias:
+        kept = _thread.counters = (alias, cast(Counters, caches[alias]))
+    return kept[1]

@@ -1,7 +1,13 @@
 """Merchants, memberships and payment accounts."""
 
 from merchants.models.membership import Membership
-from merchants.models.merchant import Merchant, forbid_escalation, only_merchant, require
+from merchants.models.merchant import (
+    Merchant,
+    forbid_escalation,
+    merchants_listed,
+    only_merchant,
+    require,
+)
 from merchants.models.payment_account import PaymentAccount
 
 __all__ = [
@@ -9,6 +15,7 @@ __all__ = [
     "Merchant",
     "PaymentAccount",
     "forbid_escalation",
+    "merchants_listed",
     "only_merchant",
     "require",
 ]

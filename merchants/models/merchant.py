@@ -37,18 +37,31 @@ class TenantQuerySet(models.QuerySet[M_co]):
     ) -> Self:
         """Rows where the permission is held; of one merchant where `merchant_id` is given.
 
-        Raises NotFound for a merchant that is not the principal's, Forbidden where the
-        permission is held at none (or not at that one).
+        Raises as `merchants_listed` does.
         """
-        if merchant_id is not None:
-            require(principal, permission, merchant_id)
-            return self.filter(**{self.merchant_field: merchant_id})
-        if principal.is_superuser:
+        merchant_ids = merchants_listed(principal, permission, merchant_id)
+        if merchant_ids is None:
             return self
-        merchant_ids = principal.merchants_with([permission])
-        if not merchant_ids:
-            raise Forbidden(permission)
         return self.filter(**{f"{self.merchant_field}__in": merchant_ids})
+
+
+def merchants_listed(
+    principal: Principal, permission: Permission, merchant_id: str | None = None
+) -> list[str] | None:
+    """The merchants whose rows a list holds: those where the permission is held; None for all.
+
+    Raises NotFound for a `merchant_id` that is not the principal's, Forbidden where the permission
+    is held at none (or not at that one).
+    """
+    if merchant_id is not None:
+        require(principal, permission, merchant_id)
+        return [merchant_id]
+    if principal.is_superuser:
+        return None
+    merchant_ids = principal.merchants_with([permission])
+    if not merchant_ids:
+        raise Forbidden(permission)
+    return merchant_ids
 
 
 class MerchantQuerySet(TenantQuerySet["Merchant"]):

@@ -1,12 +1,13 @@
 """/accounts: opened, listed, shown, renamed, blocked and closed; the balance is the ledger's."""
 
+import json
 import re
 from decimal import Decimal
 from typing import Any
 from unittest import mock
 
 import pytest
-from django.db import IntegrityError
+from django.db import IntegrityError, connection
 
 from fluxiq.audit import models as audit
 from fluxiq.audit.models import AuditEvent, Kind
@@ -15,6 +16,7 @@ from fluxiq.tests.base import ApiTestCase
 from fluxiq.tests.factories import PaymentAccountFactory, issue_key
 from merchants.models import Membership, PaymentAccount
 from merchants.models.payment_account import new_account_number
+from merchants.serializers import AccountSerializer
 
 FIELDS = [
     "balance", "branch", "created_at", "currency", "id", "merchant_id", "name", "number", "status",
@@ -110,6 +112,22 @@ class ListTests(AccountTestCase):
         query = f"?merchant_id={self.bakery.id}&merchant_id={self.bookshop.id}"
         response = self.get(f"/accounts{query}", self.olga)
         assert self.shelf.id not in response.content.decode()
+
+    def test_the_short_way_shows_what_the_serializer_shows(self) -> None:
+        for number, balance in enumerate(("0.00", "1520.75", "-3.10", "9999999999999.99")):
+            PaymentAccountFactory.create(
+                merchant=self.bakery, name=f"Ação {number}", balance=Decimal(balance)
+            )
+        PaymentAccountFactory.create(merchant=self.bookshop)
+        rows = PaymentAccount.objects.filter(merchant=self.bakery).order_by("-id")
+        shown = PaymentAccount.objects.newest_shown([self.bakery.id], 100)
+        if connection.vendor == "postgresql":
+            assert shown is not None
+            assert shown == json.loads(json.dumps(AccountSerializer(rows, many=True).data))
+            assert PaymentAccount.objects.newest_shown([self.bakery.id], 2) == shown[:2]
+            assert PaymentAccount.objects.newest_shown([], 2) == []
+        else:
+            assert shown is None
 
     def test_a_list_costs_the_same_however_long_it_is(self) -> None:
         self.bearer(self.olga)
