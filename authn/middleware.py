@@ -87,6 +87,8 @@ class Gate:
     def enter(self, credential: Credential) -> None:
         """Verify as the view asks, and count. Raises RateLimited."""
         if credential in (Credential.REQUIRED, Credential.OPTIONAL) and self._recognise():
+            if credential is Credential.OPTIONAL:
+                self._refusal = None
             return
         match credential:
             case Credential.IN_BODY:
