@@ -92,6 +92,7 @@ class AccountListView(ApiView):
             self.principal, Scope.ACCOUNTS_READ, query.get("merchant_id")
         )
         if merchant_ids is not None and "cursor" not in query:
+            request._request.get_host()  # a Host that is not ours is refused, as by other pages
             limit = Cursor().get_page_size(request)
             shown = PaymentAccount.objects.newest_shown(merchant_ids, limit + 1)
             if shown is not None and len(shown) <= limit:

@@ -7,7 +7,8 @@ from typing import Any
 from unittest import mock
 
 import pytest
-from django.core.cache import cache
+from asgiref.local import Local
+from django.core.cache import cache, caches
 from django.utils import timezone
 
 from accounts.models import User
@@ -164,3 +165,11 @@ class RememberedTests(ApiTestCase):
         cache.clear()
         self.assert_unauthorized(self.get("/accounts", secret))
         self.assert_unauthorized(self.get("/accounts", secret))
+
+    def test_the_thread_may_count_by_another_cache_object_than_it_asked_by(self) -> None:
+        _, secret = issue_key(self.bakery)
+        self.warm(secret)
+        with mock.patch.object(caches, "_connections", Local()):  # as when the setting changes
+            answers = [self.get("/auth/me", secret) for _ in range(2)]
+        left = [answer.headers["X-RateLimit-Remaining"] for answer in answers]
+        assert left == ["997", "996"]

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from fluxiq.counters.process import process_lock
 from fluxiq.counters.server import Server, ServerAway
 
 TOMBSTONE = "!"
@@ -64,7 +65,8 @@ class Asked:
 
 
 class Memory:
-    """The entries of one server, as one thread after the other asks for them."""
+    """The entries of one server. Of a process, one (`memory_of`): what a thread asks for by one of
+    its cache objects comes with the count that it makes by another."""
 
     def __init__(self, server: Server, make_key: Callable[[str], str], tallies: str) -> None:
         self._server = server
@@ -133,3 +135,15 @@ class Memory:
         except ServerAway:
             return False
         return True
+
+
+_memories: dict[tuple[Server, str], Memory] = {}
+
+
+def memory_of(server: Server, make_key: Callable[[str], str], tallies: str) -> Memory:
+    """The one object of this process for that server, and those names on it."""
+    identity = (server, tallies)
+    with process_lock:
+        if identity not in _memories:
+            _memories[identity] = Memory(server, make_key, tallies)
+        return _memories[identity]

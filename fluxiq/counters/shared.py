@@ -10,7 +10,7 @@ from django.core.cache.backends.base import DEFAULT_TIMEOUT
 from django.core.exceptions import ImproperlyConfigured
 
 from fluxiq.counters.embedded import EmbeddedCounters, integer
-from fluxiq.counters.memory import Asked, Memory
+from fluxiq.counters.memory import Asked, memory_of
 from fluxiq.counters.server import DROP, SET_ASIDE, TALLY, ServerAway, server
 from fluxiq.counters.tallies import Batch, Counters, Tally, new_batch_id
 
@@ -46,7 +46,7 @@ class SharedCounters(Counters):
         self.breaker = self._server.breaker
         self._added = threading.local()
         self._tallies, self._aside = self.make_key("tallies"), self.make_key("tallies-aside")
-        self._memory = Memory(self._server, self.make_key, self._tallies)
+        self._memory = memory_of(self._server, self.make_key, self._tallies)
         self.memory = self._memory
 
     def add(

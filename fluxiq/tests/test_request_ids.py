@@ -13,7 +13,6 @@ from fluxiq.audit.models import AuditEvent
 from fluxiq.logs import RequestFilter
 from fluxiq.middleware import printable
 from fluxiq.tests.base import ApiTestCase
-from merchants.models import PaymentAccount
 
 OURS = re.compile(r"req_[0-9a-f]{24}")
 THEIRS = "edge-7f3a.0001_B"
@@ -82,7 +81,7 @@ class RequestIdTests(ApiTestCase):
         logger = logging.getLogger("django.request")
         logger.addHandler(handler)
         self.addCleanup(logger.removeHandler, handler)
-        with mock.patch.object(PaymentAccount.objects, "listed_for", side_effect=RuntimeError):
+        with mock.patch("merchants.views.merchants_listed", side_effect=RuntimeError):
             response = self.get("/accounts", self.olga)
         assert self.error(response, 500)["request_id"] == response.headers[HEADER]
         assert [record.request_id for record in handler.kept] == [response.headers[HEADER]]
