@@ -117,6 +117,7 @@ class ApiKeyAdmin(MerchantColumn, StateColumn, ConsoleAdmin[ApiKey]):
     """API keys. Issuing shows the secret on the page that answers, and nowhere after."""
 
     states = ("live", "in grace", "expired", "revoked")
+    editable = ("name", "rate_limit")
     list_display = (
         "name",
         "hint",
@@ -178,6 +179,13 @@ class ApiKeyAdmin(MerchantColumn, StateColumn, ConsoleAdmin[ApiKey]):
         }
         return _with_state(super().get_queryset(request), states, "live")
 
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> Any:
+        """The list, which tells how many live keys stand under each pepper."""
+        counted = sorted(ApiKey.objects.live().per_pepper().items())
+        told = ", ".join(f"{pepper_id}: {count}" for pepper_id, count in counted) or "none"
+        context = {**(extra_context or {}), "subtitle": f"Live keys by pepper: {told}"}
+        return super().changelist_view(request, context)
+
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
         """A filter in the URL must not tell the digest byte by byte."""
         is_secret = lookup.startswith(("digest", "pepper_id"))
@@ -197,7 +205,7 @@ class ApiKeyAdmin(MerchantColumn, StateColumn, ConsoleAdmin[ApiKey]):
         if obj is None:
             return ()
         shown = (field for _, options in self.fieldsets for field in options["fields"])
-        return tuple(field for field in shown if field != "name")
+        return tuple(field for field in shown if field not in self.editable)
 
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
@@ -207,14 +215,15 @@ class ApiKeyAdmin(MerchantColumn, StateColumn, ConsoleAdmin[ApiKey]):
         if api_key is None:
             context |= {"title": "Issue API key", "form_number": _open_form(request)}
         elif "name" in fields and not api_key.is_live:
-            fields["name"].widget.attrs["readonly"] = True
+            for field in self.editable:
+                fields[field].widget.attrs["readonly"] = True
             context |= {"show_save": False, "show_save_and_continue": False}
         return super().render_change_form(request, context, *args, **kwargs)
 
     @method_decorator(sensitive_variables("secret"))
     def save_model(self, request: HttpRequest, obj: ApiKey, form: Any, change: bool) -> None:
         if change:
-            obj.change({"name": form.cleaned_data["name"]})
+            obj.change({field: form.cleaned_data[field] for field in self.editable})
             return
         if not _close_form(request):
             raise Conflict(

@@ -95,7 +95,10 @@ class IssueTests(ConsoleTestCase):
             page = self.look(path)
             assert digest.hex() not in page
             assert "digest" not in page
-            assert api_key.pepper_id not in page
+
+    def test_the_list_counts_live_keys_by_pepper(self) -> None:
+        self.issue()
+        assert "Live keys by pepper: test-1: 1" in self.look(LIST)
 
     def test_sending_the_form_again_mints_no_second_key(self) -> None:
         fields = self.fields()
@@ -268,23 +271,24 @@ class ApiKeyPagesTests(ConsoleTestCase):
             LIST, lambda: ApiKey.objects.issue_service_key(name="Ledger")
         )
 
-    def test_only_the_name_can_be_changed(self) -> None:
+    def test_only_the_name_and_the_limit_can_be_changed(self) -> None:
         self.send(
             self.page + "change/",
             name="Renamed",
             permissions="[]",
-            rate_limit="1",
+            rate_limit="7",
             expires_at_0="2099-01-01",
             merchant=self.bookshop.pk,
         )
         changed = ApiKey.objects.get(pk=self.api_key.pk)
         assert changed.name == "Renamed"
         assert changed.permissions == ["pix:read"]
-        assert changed.rate_limit is None
+        assert changed.rate_limit == 7
         assert changed.expires_at is None
         assert changed.merchant == self.bakery
         (event,) = self.events("api_key.changed")
-        assert (event.before, event.after) == ({"name": "Till Key"}, {"name": "Renamed"})
+        assert event.before == {"name": "Till Key", "rate_limit": None}
+        assert event.after == {"name": "Renamed", "rate_limit": 7}
         assert event.actor_id == self.root.id
 
     def test_a_dead_key_cannot_be_changed(self) -> None:

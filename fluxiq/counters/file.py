@@ -59,6 +59,10 @@ def _make_private(directory: Path) -> None:
         )
 
 
+_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+_NOT_BEGUN = (sqlite3.SQLITE_PROTOCOL, sqlite3.SQLITE_CANTOPEN)
+
+
 class CounterFile:
     """The one connection of this process to a counter file.
 
@@ -77,18 +81,22 @@ class CounterFile:
     def execute(self, statement: str, *parameters: object) -> tuple[list[tuple[Any, ...]], int]:
         """Run one statement as its own transaction; return its rows and how many it changed.
 
-        A file that is damaged or no database is replaced by an empty one. Raises
+        A file that is damaged or no database is replaced by an empty one; a statement that did not
+        begin, since others were opening or closing the file, is tried once more. Raises
         sqlite3.OperationalError where the file stays locked for 5 s or the disk is full.
         """
         with self.lock:
             try:
                 return self._execute(statement, parameters)
             except sqlite3.DatabaseError as error:
-                damaged = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
-                if getattr(error, "sqlite_errorcode", 0) & 0xFF not in damaged:
+                code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+                if code in _NOT_BEGUN:
+                    self.close()
+                elif code in _DAMAGED:
+                    logger.warning("counters in %s start anew: %s", self._path, error)
+                    self._discard()
+                else:
                     raise
-                logger.warning("counters in %s start anew: %s", self._path, error)
-                self._discard()
                 return self._execute(statement, parameters)
 
     def close(self) -> None:

@@ -88,9 +88,10 @@ def count_when_told(location: Path, told: "SimpleQueue[bool]", counts: "SimpleQu
 def run(script: str, *arguments: str | Path) -> str:
     """Run Python in a process of its own and return what it printed."""
     command = [sys.executable, "-W", "ignore", "-c", script, *map(str, arguments)]
-    return subprocess.run(
-        command, cwd=PROJECT, check=True, capture_output=True, text=True, timeout=10
-    ).stdout
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=10)
+    assert done.returncode == 0, done.stderr
+    sys.stderr.write(done.stderr)  # of its children too, for whoever looks at a failure
+    return done.stdout
 
 
 def wait_until(condition: Callable[[], bool], seconds: float = 10.0) -> None:

@@ -1,0 +1,61 @@
+"""A million API keys: verifying one and listing a merchant's cost what they do with a thousand."""
+
+import statistics
+import time
+
+import psycopg
+import pytest
+
+from fluxiq.tests.backstage import Backstage
+from fluxiq.tests.served import NO_LIMITS, SERVERS, Service, serving
+
+pytestmark = pytest.mark.proof
+
+FEW, MANY = 1_000, 1_000_000
+REQUESTS = 1_500
+
+_PLANT = """
+INSERT INTO authn_apikey (id, merchant_id, name, digest, pepper_id, hint, permissions, allowed_ips,
+    created_at, last_used_address, revoked_reason)
+SELECT 'key_0' || upper(left(md5(n::text), 25)), (SELECT id FROM merchants_merchant LIMIT 1),
+    'One of many', sha256(n::text::bytea), 'served-1', 'sk_live_…xxxx', '["pix:read"]', '[]', now(),
+    '', ''
+FROM generate_series(%(first)s, %(last)s) AS n
+"""
+_LIST = (
+    "EXPLAIN SELECT * FROM authn_apikey WHERE merchant_id = %s"
+    " ORDER BY merchant_id, id DESC LIMIT 26"
+)
+
+
+def medians(service: Service, key: str) -> float:
+    """The median milliseconds of a request that looks the key up in the database."""
+    times = []
+    for _ in range(REQUESTS):
+        started = time.perf_counter()
+        assert service.call("GET", "/api/v1/auth/verify", key).status == 200
+        times.append((time.perf_counter() - started) * 1000)
+    return statistics.median(times)
+
+
+def test_a_million_keys_cost_what_a_thousand_do() -> None:
+    with serving(SERVERS, NO_LIMITS, workers=2) as service:
+        with Backstage(service.environment) as backstage:
+            # One bound to addresses is asked about each time.
+            issued = backstage.do("api_key", allowed_ips=["127.0.0.0/8"])
+        with psycopg.connect(service.environment["DATABASE_URL"], autocommit=True) as connection:
+            connection.execute(_PLANT, {"first": 1, "last": FEW})
+            connection.execute("ANALYZE authn_apikey")
+            medians(service, issued["secret"])
+            few = medians(service, issued["secret"])
+            connection.execute(_PLANT, {"first": FEW + 1, "last": MANY})
+            connection.execute("ANALYZE authn_apikey")
+            medians(service, issued["secret"])
+            many = medians(service, issued["secret"])
+            plan = connection.execute(_LIST, [issued["merchant"]]).fetchall()
+    print(  # noqa: T201
+        f"\nverify: {few:.2f} ms with {FEW:,} keys, {many:.2f} ms with {MANY:,},"
+        f" ratio {many / few:.3f}; list: {plan[1][0].strip()}"
+    )
+    assert "Index" in str(plan)
+    assert "Seq Scan" not in str(plan)
