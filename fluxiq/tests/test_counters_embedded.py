@@ -88,7 +88,9 @@ def count_when_told(location: Path, told: "SimpleQueue[bool]", counts: "SimpleQu
 def run(script: str, *arguments: str | Path) -> str:
     """Run Python in a process of its own and return what it printed."""
     command = [sys.executable, "-W", "ignore", "-c", script, *map(str, arguments)]
-    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=10)
+    done = subprocess.run(
+        command, cwd=PROJECT, capture_output=True, text=True, timeout=10, check=False
+    )
     assert done.returncode == 0, done.stderr
     sys.stderr.write(done.stderr)  # of its children too, for whoever looks at a failure
     return done.stdout
