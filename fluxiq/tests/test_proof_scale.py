@@ -20,7 +20,7 @@ INSERT INTO authn_apikey (id, merchant_id, name, digest, pepper_id, hint, permis
 SELECT 'key_0' || upper(left(md5(n::text), 25)), (SELECT id FROM merchants_merchant LIMIT 1),
     'One of many', sha256(n::text::bytea), 'served-1', 'sk_live_…xxxx', '["pix:read"]', '[]', now(),
     '', ''
-FROM generate_series(%(first)s, %(last)s) AS n
+FROM generate_series(%(first)s::int, %(last)s::int) AS n
 """
 _LIST = (
     "EXPLAIN SELECT * FROM authn_apikey WHERE merchant_id = %s"
