@@ -29,13 +29,13 @@ from authn.usage import Use
 from fluxiq import origin
 from fluxiq.errors import ApiError, PayloadTooLarge, RateLimited, ServiceUnavailable, Unauthorized
 from fluxiq.errors import render as render_error
-from fluxiq.http import Credential
+from fluxiq.http import Credential, set_headers
 from fluxiq.limits import Usage
+from fluxiq.middleware import API_PREFIX
 from fluxiq.principals import Kind, Principal
 
 logger = logging.getLogger(__name__)
 
-API_PREFIX = "/api/"
 MAX_BODY = 64 * 1024
 
 # The gateways' questions: every method is asked of the view itself, OPTIONS too.
@@ -80,7 +80,7 @@ class Gate:
         except Unauthorized as refusal:
             self._refusal = refusal
             if isinstance(refusal, KeyRefused):
-                self._use = Use(refusal.api_key_id)
+                self._use = Use(refusal.api_key_id, refusal.bucket)
         if self.principal is not None:
             origin.name_actor(self.principal.kind, self.principal.id)
 
@@ -115,7 +115,8 @@ class Gate:
         try:
             found = recognition.recognise(credential, self._request.address)  # type: ignore[attr-defined]
         except KeyRefused as refusal:
-            self._refusal, self._use = refusal, Use.recalled(refusal.api_key_id)
+            self._refusal = refusal
+            self._use = Use.recalled(refusal.api_key_id, refusal.bucket)
             self.count_address()
             return True
         if found is None:
@@ -124,7 +125,7 @@ class Gate:
         principal = found.verified[1]
         origin.name_actor(principal.kind, principal.id)
         if principal.kind is Kind.API_KEY:
-            self._use = Use.recalled(principal.id)
+            self._use = Use.recalled(principal.id, principal.bucket)
         self._note(found.bucket, found.usage)
         return True
 
@@ -142,7 +143,7 @@ class Gate:
         """Count in the caller's bucket, or their address's. Raises RateLimited."""
         if self.principal is not None:
             if self.principal.kind is Kind.API_KEY:
-                self._use = Use(self.principal.id)
+                self._use = Use(self.principal.id, self.principal.bucket)
                 self._use.admit(self._request.address)  # type: ignore[attr-defined]
             self.count(ratelimit.bucket_of(self.principal))
         else:
@@ -204,8 +205,9 @@ class GateMiddleware:
             return self.get_response(request)
         # Django would read the query in whatever charset the Content-Type names, and so let a
         # client hide a parameter, such as the permission that a gateway asks about.
-        with suppress(TooManyFieldsSent):  # the view is told when it reads the query itself
-            request.encoding = "utf-8"
+        if request.encoding is not None:
+            with suppress(TooManyFieldsSent):  # the view is told when it reads the query itself
+                request.encoding = "utf-8"
         gate = Gate(request)
         request.gate = gate  # type: ignore[attr-defined]
         response = self.get_response(request)
@@ -242,20 +244,19 @@ class GateMiddleware:
 
     def _finish(self, request: HttpRequest, response: HttpResponseBase) -> None:
         usage: Usage | None = getattr(request, "limit_usage", None)
-        if usage is not None:
-            for name, value in usage.headers().items():
-                response.headers[name] = value
+        headers = usage.headers() if usage is not None else {}
         if isinstance(response, HttpResponse) and response.status_code != HTTPStatus.NO_CONTENT:
-            response.headers["Content-Length"] = str(len(response.content))
-        if "Vary" in response.headers:
+            headers["Content-Length"] = str(len(response.content))
+        present = response.headers
+        if "Vary" in present:
             patch_vary_headers(response, ("Authorization", "origin"))
         else:
-            response.headers["Vary"] = "Authorization, origin"
+            headers["Vary"] = "Authorization, origin"
         gate: Gate = cast(Any, request).gate
-        if gate.principal is not None or response.status_code == Unauthorized.status_code:
-            response.headers["Cache-Control"] = "no-store"
-        else:
-            response.headers.setdefault("Cache-Control", "no-store")
+        is_private = gate.principal is not None or response.status_code == Unauthorized.status_code
+        if is_private or "Cache-Control" not in present:
+            headers["Cache-Control"] = "no-store"
+        set_headers(response, headers)
 
 
 def _body_length(request: HttpRequest) -> int:

@@ -10,13 +10,14 @@ import sqlite3
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from django.conf import settings
 from django_ratelimit.core import get_usage
 
 from fluxiq import counters
 from fluxiq.addresses import counting_identity
-from fluxiq.counters import Asked, Tallied
+from fluxiq.counters import Asked, Tallied, tag_of
 from fluxiq.errors import ServiceUnavailable
 from fluxiq.limits import Usage
 from fluxiq.principals import Principal
@@ -24,7 +25,7 @@ from fluxiq.principals import Principal
 _ANY_LIMIT = 1
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Bucket:
     """What shares one count: its kind, its owner, and how many requests in how many seconds."""
 
@@ -32,6 +33,17 @@ class Bucket:
     owner: str
     limit: int
     window: int
+
+    def usage(self, counted: "Counted") -> Usage:
+        """What was counted, held against the limit."""
+        return Usage(self.kind, self.limit, counted.requests, self.window, counted.reset)
+
+
+class Counted(NamedTuple):
+    """The requests of a window so far, and the first second (Unix time) of the next window."""
+
+    requests: int
+    reset: int
 
 
 def bucket_of(principal: Principal) -> Bucket:
@@ -59,30 +71,31 @@ def count(bucket: Bucket, *, increment: bool = True) -> Usage:
 
     Raises ServiceUnavailable where this machine cannot count: nothing passes uncounted.
     """
-    usage = _usage(bucket, increment=increment)
-    if usage is None:
+    counted = _count(bucket.kind, bucket.owner, bucket.window, increment=increment)
+    if counted is None:
         raise ServiceUnavailable
-    return usage
+    return bucket.usage(counted)
 
 
 def count_remembered(
-    bucket: Bucket, names: Sequence[str], tallied: Tallied | None = None
-) -> tuple[Usage, Asked] | None:
-    """Count one request if all that is asked for is remembered, and bring it in the same trip.
+    kind: str, owner: str, window: int, names: Sequence[str], tallied: Tallied | None = None
+) -> tuple[Counted, Asked] | None:
+    """Count one request in the owner's bucket of that kind if all that is asked for is remembered,
+    and bring it in the same trip.
 
     None, and nothing counted, where it is not.
     """
     memory = counters.of_requests().memory
     if memory is None or not memory.is_open:
         return None
-    with memory.asking(names, tallied) as asked:
-        usage = _usage(bucket, increment=True)
-    if usage is None or asked.entries is None:
+    with memory.asking(owner, names, tallied) as asked:
+        counted = _count(kind, owner, window, increment=True)
+    if counted is None or asked.entries is None:
         return None
-    return usage, asked
+    return counted, asked
 
 
-def _usage(bucket: Bucket, *, increment: bool) -> Usage | None:
+def _count(kind: str, owner: str, window: int, *, increment: bool) -> Counted | None:
     """What django-ratelimit counts, or None where it has no count.
 
     It names a counter by its rate, too. Ours are named by the window alone: a limit that is changed
@@ -91,14 +104,13 @@ def _usage(bucket: Bucket, *, increment: bool) -> Usage | None:
     try:
         usage = get_usage(
             None,  # the request, which nothing below asks for
-            group=f"{bucket.kind}:",
-            key=lambda group, request: f"{{{bucket.owner}}}",
-            rate=(_ANY_LIMIT, bucket.window),
+            group=f"{kind}:",
+            key=lambda group, request: tag_of(owner) + owner,
+            rate=(_ANY_LIMIT, window),
             increment=increment,
         )
     except sqlite3.Error as error:
         raise ServiceUnavailable from error
     if usage["limit"] != _ANY_LIMIT:  # how it tells that it has no count
         return None
-    reset = int(time.time()) + usage["time_left"] + 1
-    return Usage(bucket.kind, bucket.limit, usage["count"], bucket.window, reset)
+    return Counted(usage["count"], int(time.time()) + usage["time_left"] + 1)

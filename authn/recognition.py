@@ -5,7 +5,7 @@ the database.
 """
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import cast
 
 from django.conf import settings
@@ -23,8 +23,10 @@ from fluxiq import counters
 from fluxiq.counters import Asked
 from fluxiq.limits import Usage
 
+NOBODY = AnonymousUser()  # whom an API key acts for: its principal says all there is
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(slots=True)
 class Recognised:
     """A caller who was remembered: who it is, and what was counted where."""
 
@@ -49,21 +51,22 @@ def _api_key(secret: str, address: str) -> Recognised | None:
     if not keys.is_well_formed(secret, settings.FLUXIQ_ENVIRONMENT):
         return None
     owner = bucket_of(secret)
-    counted = ratelimit.count_remembered(
-        Bucket("api_key", owner, *settings.RATE_LIMIT_API_KEY),
+    found = ratelimit.count_remembered(
+        "api_key",
+        owner,
+        settings.RATE_LIMIT_API_KEY[1],
         [remembered.key_name(owner)],
         usage.tallied_with_recall(address),
     )
-    if counted is None:
+    if found is None:
         return None
-    count, asked = counted
-    found = remembered.read_key(_entries(asked)[0])
-    if found.until <= time.time():
+    counted, asked = found
+    key = remembered.read_key(_entries(asked)[0])
+    if key.until <= time.time():
         _take_back(asked)
-        raise KeyRefused(found.principal.id)
-    bucket = ratelimit.bucket_of(found.principal)
-    counted_in = replace(count, limit=bucket.limit)
-    return Recognised((AnonymousUser(), found.principal), bucket, counted_in)
+        raise KeyRefused(key.principal.id, owner)
+    bucket = ratelimit.bucket_of(key.principal)
+    return Recognised((NOBODY, key.principal), bucket, bucket.usage(counted))
 
 
 def _access_token(encoded: str) -> Recognised | None:
@@ -71,21 +74,22 @@ def _access_token(encoded: str) -> Recognised | None:
         token = verified_access(encoded)
     except TokenError:
         return None
-    session = remembered.session_name(token.user_id, token.session_id)
-    counted = ratelimit.count_remembered(
-        ratelimit.user_bucket(token.user_id), [session, remembered.user_name(token.user_id)]
-    )
-    if counted is None:
+    bucket = ratelimit.user_bucket(token.user_id)
+    names = [
+        remembered.session_name(token.user_id, token.session_id),
+        remembered.user_name(token.user_id),
+    ]
+    found = ratelimit.count_remembered(bucket.kind, bucket.owner, bucket.window, names)
+    if found is None:
         return None
-    count, asked = counted
+    counted, asked = found
     until, user = _entries(asked)
     if float(until) <= time.time():
         _take_back(asked)
         return None
     principal = remembered.read_user(user, token.session_id)
     loaded = SimpleLazyObject(lambda: User.objects.get(pk=principal.id))
-    bucket = ratelimit.bucket_of(principal)
-    return Recognised((cast(User, loaded), principal), bucket, count)
+    return Recognised((cast(User, loaded), principal), bucket, bucket.usage(counted))
 
 
 def _entries(asked: Asked) -> list[bytes]:

@@ -22,6 +22,7 @@ from functools import lru_cache, partial
 from django.db import transaction
 
 from fluxiq import counters
+from fluxiq.counters import tag_of
 from fluxiq.principals import Grant, Kind, Principal
 
 logger = logging.getLogger(__name__)
@@ -36,17 +37,17 @@ MAX_PARSED = 4096  # entries kept parsed by each process, of a few hundred bytes
 
 def key_name(owner: str) -> str:
     """Where an API key is remembered, under the owner of its bucket."""
-    return f"{{{owner}}}key"
+    return f"{tag_of(owner)}{owner}:key"
 
 
 def user_name(user_id: str) -> str:
     """Where what a user may do is remembered."""
-    return f"{{{user_id}}}user"
+    return f"{tag_of(user_id)}{user_id}:user"
 
 
 def session_name(user_id: str, session_id: str) -> str:
     """Where a session is remembered, beside its user: one script reads both."""
-    return f"{{{user_id}}}{session_id}"
+    return f"{tag_of(user_id)}{user_id}:{session_id}"
 
 
 @dataclass(frozen=True, slots=True)

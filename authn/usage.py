@@ -36,8 +36,7 @@ PERIOD = 60
 STOP_SECONDS = 10
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_HOUR = timedelta(hours=1)
-_MICROSECOND = timedelta(microseconds=1)
+_HOUR = 60 * 60 * 1_000_000  # microseconds
 
 
 class Outcome(StrEnum):
@@ -62,17 +61,18 @@ _ADDS = {
 
 
 class Use:
-    """One request that came with a known API key."""
+    """One request that came with a known API key, tallied beside the key's bucket."""
 
-    def __init__(self, api_key_id: str) -> None:
+    def __init__(self, api_key_id: str, bucket: str) -> None:
         self._api_key_id = api_key_id
-        self._now = timezone.now()
+        self._bucket = bucket
+        self._at = _microseconds()
         self._is_admitted = False
 
     @classmethod
-    def recalled(cls, api_key_id: str) -> "Use":
+    def recalled(cls, api_key_id: str, bucket: str) -> "Use":
         """A live key's request that was tallied with the count that recalled the key."""
-        use = cls(api_key_id)
+        use = cls(api_key_id, bucket)
         use._is_admitted = True
         _start_mover()
         return use
@@ -80,8 +80,7 @@ class Use:
     def admit(self, address: str) -> None:
         """Tally a live key's request, used from that address, along with its count that follows."""
         self._is_admitted = True
-        at = (self._now - _EPOCH) // _MICROSECOND
-        self._tally(Outcome.ADMITTED, at=at, note=address, ride=True)
+        self._tally(Outcome.ADMITTED, at=self._at, note=address, ride=True)
 
     def end(self, status: int) -> None:
         """Tally how it was answered, where that was not presumed."""
@@ -92,10 +91,9 @@ class Use:
                 self._tally(Outcome.LIMITED_AFTER_ALL if self._is_admitted else Outcome.LIMITED)
 
     def _tally(self, outcome: Outcome, *, at: int = 0, note: str = "", ride: bool = False) -> None:
-        hour = (self._now - _EPOCH) // _HOUR
-        name = f"{hour} {self._api_key_id} {outcome}"
+        name = f"{self._at // _HOUR} {self._api_key_id} {outcome}"
         try:
-            counters.of_requests().tally(name, at=at, note=note, ride=ride)
+            counters.of_requests().tally(name, owner=self._bucket, at=at, note=note, ride=ride)
         except sqlite3.Error as error:
             # Whether a request passes is for the limit to say, which is counted in the same place.
             logger.error("a use of %s was not tallied: %s", self._api_key_id, error)
@@ -104,13 +102,17 @@ class Use:
 
 def tallied_with_recall(address: str) -> Tallied:
     """What a count that recalls a live key tallies: its use now, from that address."""
-    now = timezone.now()
-    at = (now - _EPOCH) // _MICROSECOND
-    return Tallied(str((now - _EPOCH) // _HOUR), Outcome.ADMITTED, at, address)
+    at = _microseconds()
+    return Tallied(str(at // _HOUR), Outcome.ADMITTED, at, address)
+
+
+def _microseconds() -> int:
+    """Now, in microseconds of Unix time."""
+    return int(timezone.now().timestamp() * 1_000_000)
 
 
 def _start_mover() -> None:
-    if settings.USAGE_IN_BACKGROUND:
+    if not _mover.is_running and settings.USAGE_IN_BACKGROUND:
         _mover.start()
 
 
@@ -149,7 +151,7 @@ def _move(place: Counters) -> Moved:
             moved += Moved(1, len(hours))
         # One by one and by themselves, so as to keep nobody waiting who changes keys.
         for api_key_id, (at, address) in sorted(uses.items()):
-            ApiKey.objects.note_use(api_key_id, _EPOCH + at * _MICROSECOND, address)
+            ApiKey.objects.note_use(api_key_id, _at(at), address)
     return moved
 
 
@@ -167,10 +169,14 @@ def _read(
         if tally.at > uses.get(api_key_id, (0, ""))[0]:
             uses[api_key_id] = (tally.at, tally.note)
     hours = [
-        HourOfUse(api_key_id, _EPOCH + hour * _HOUR, *of_hour)
+        HourOfUse(api_key_id, _at(hour * _HOUR), *of_hour)
         for (api_key_id, hour), of_hour in counts.items()
     ]
     return hours, uses
+
+
+def _at(microseconds: int) -> datetime:
+    return _EPOCH + timedelta(microseconds=microseconds)
 
 
 class Mover:
@@ -181,10 +187,13 @@ class Mover:
         self._thread: threading.Thread | None = None
         self._stopped = threading.Event()
 
+    @property
+    def is_running(self) -> bool:
+        """Whether it has begun."""
+        return self._thread is not None
+
     def start(self) -> None:
         """Begin, unless begun."""
-        if self._thread is not None:
-            return
         with self._lock:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="usage", daemon=True)

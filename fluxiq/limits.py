@@ -4,7 +4,7 @@ import time
 from dataclasses import dataclass
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Usage:
     """One bucket after counting: its name, its limit, the count, the window and its end.
 
@@ -34,10 +34,11 @@ class Usage:
 
     def headers(self) -> dict[str, str]:
         """The documented headers, and those of draft-ietf-httpapi-ratelimit-headers."""
+        remaining = self.remaining
         return {
             "X-RateLimit-Limit": str(self.limit),
-            "X-RateLimit-Remaining": str(self.remaining),
+            "X-RateLimit-Remaining": str(remaining),
             "X-RateLimit-Reset": str(self.reset),
             "RateLimit-Policy": f'"{self.bucket}";q={self.limit};w={self.window}',
-            "RateLimit": f'"{self.bucket}";r={self.remaining};t={self.retry_after}',
+            "RateLimit": f'"{self.bucket}";r={remaining};t={self.retry_after}',
         }

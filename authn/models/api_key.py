@@ -44,9 +44,10 @@ def bucket_of(secret: str) -> str:
 class KeyRefused(Unauthorized):
     """The secret is that of a key, which has ended, or does not serve here or now."""
 
-    def __init__(self, api_key_id: str) -> None:
+    def __init__(self, api_key_id: str, bucket: str) -> None:
         super().__init__()
         self.api_key_id = api_key_id
+        self.bucket = bucket
 
 
 class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
@@ -139,8 +140,9 @@ class ApiKeyManager(_ApiKeyManager["ApiKey"]):
         if not keys.is_well_formed(secret, settings.FLUXIQ_ENVIRONMENT):
             return None
         digests = [pepper.digest(secret) for pepper in peppers()]
-        found: ApiKey | None = self.filter(digest__in=digests).select_related("merchant").first()
-        return found
+        # Not `first()`: an order and a limit over one row cost the planner more than the row.
+        found = self.filter(digest__in=digests).select_related("merchant").order_by()
+        return next(iter(found), None)
 
     def verify(self, secret: str, address: str) -> "ApiKey | None":
         """The live key that this secret opens for a caller at this address; None for no key.
@@ -152,11 +154,11 @@ class ApiKeyManager(_ApiKeyManager["ApiKey"]):
             return None
         if not api_key.is_live:
             api_key.audit_use_past_end()
-            raise KeyRefused(api_key.id)
+            raise KeyRefused(api_key.id, bucket_of(secret))
         if not api_key.admits(address):
-            raise KeyRefused(api_key.id)
+            raise KeyRefused(api_key.id, bucket_of(secret))
         if api_key.merchant is not None and api_key.merchant.is_suspended:
-            raise KeyRefused(api_key.id)
+            raise KeyRefused(api_key.id, bucket_of(secret))
         api_key.move_to_newest_pepper(secret)
         return api_key
 

@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from authn import usage
 from authn.models import ApiKey, ApiKeyUsage, MovedBatch
-from authn.models.api_key import ApiKeyManager
+from authn.models.api_key import ApiKeyManager, bucket_of
 from authn.models.usage import ApiKeyUsageManager, HourOfUse
 from authn.tests.commands import CommandTestCase
 from authn.usage import Moved, Mover, Use
@@ -144,7 +144,7 @@ class CountingTests(UsageTestCase):
 
     def test_a_refusal_that_is_moved_apart_from_its_request_is_one_request(self) -> None:
         with self.at(NOON - timedelta(seconds=1)):
-            use = Use(self.api_key.id)
+            use = Use(self.api_key.id, bucket_of(self.secret))
             use.admit("203.0.113.5")
             counters.of_requests().get("anything")  # it goes along with what is asked next
         assert self.counted() == [(1, 0, 0)]

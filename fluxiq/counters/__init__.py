@@ -8,7 +8,7 @@ also keep tallies on their way to a database.
 from fluxiq.counters.breaker import Breaker
 from fluxiq.counters.embedded import EmbeddedCounters, default_location
 from fluxiq.counters.memory import Asked, Memory, Tallied
-from fluxiq.counters.naming import PlainName
+from fluxiq.counters.naming import PlainName, tag_of
 from fluxiq.counters.shared import SharedCounters
 from fluxiq.counters.tallies import Batch, Counters, Tally, of_requests
 
@@ -25,4 +25,5 @@ __all__ = [
     "Tally",
     "default_location",
     "of_requests",
+    "tag_of",
 ]

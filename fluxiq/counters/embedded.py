@@ -138,7 +138,9 @@ class EmbeddedCounters(Counters):
         """Itself."""
         return (self,)
 
-    def tally(self, name: str, *, at: int = 0, note: str = "", ride: bool = False) -> None:
+    def tally(
+        self, name: str, *, owner: str = "", at: int = 0, note: str = "", ride: bool = False
+    ) -> None:
         """See `Counters`. Raises sqlite3.OperationalError as the file does."""
         self._file.execute(_TALLY, self._ledger, name, at, note)
 

@@ -7,20 +7,22 @@ and counts by itself.
 
 import hashlib
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Self
 
+from fluxiq.counters.naming import tag_of, tallies_name
 from fluxiq.counters.process import process_lock
-from fluxiq.counters.server import Server, ServerAway
+from fluxiq.counters.server import NOTE, Server, ServerAway
 
 TOMBSTONE = "!"
 TOMBSTONE_MILLISECONDS = 60_000
 
 # KEYS: the counter, the tallies, the entries. ARGV: the counter's time to live in milliseconds;
-# what a tally is named before and after the id, when it was, and a note. The first is empty where
-# nothing is tallied. An entry whose use is tallied is a JSON list that begins with the id, of 30
-# characters, which it is tallied under.
+# what a tally is named before and after the id, and its note. The first is empty where nothing is
+# tallied. An entry whose use is tallied is a JSON list that begins with the id, of 30 characters,
+# which it is tallied under. Notes of equal length of their times are compared as text, which costs
+# a tenth of reading the numbers.
 _RECALL = f"""\
 local entries = redis.call('MGET', unpack(KEYS, 3))
 for i = 1, #KEYS - 2 do
@@ -30,21 +32,16 @@ local count = redis.call('INCR', KEYS[1])
 if count == 1 then redis.call('PEXPIRE', KEYS[1], ARGV[1]) end
 if ARGV[2] ~= '' then
   local name = ARGV[2] .. ' ' .. string.sub(entries[1], 3, 32) .. ' ' .. ARGV[3]
-  local tallied, at, note = 1, ARGV[4], ARGV[5]
-  local kept = redis.call('HGET', KEYS[2], name)
-  if kept then
-    local kept_count, kept_at, kept_note = string.match(kept, '^(%d+) (%d+) (.*)$')
-    tallied = tallied + kept_count
-    if tonumber(kept_at) > tonumber(at) then at, note = kept_at, kept_note end
-  end
-  redis.call('HSET', KEYS[2], name, string.format('%d', tallied) .. ' ' .. at .. ' ' .. note)
+  redis.call('HINCRBY', KEYS[2], name, 1)
+  local kept = redis.call('HGET', KEYS[2], '{NOTE}' .. name)
+  if not kept or kept < ARGV[4] then redis.call('HSET', KEYS[2], '{NOTE}' .. name, ARGV[4]) end
 end
 return {{count, unpack(entries)}}
 """
 _RECALL_SHA = hashlib.sha1(_RECALL.encode(), usedforsecurity=False).hexdigest()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Tallied:
     """What to tally with a recall: its name before and after the entry's id, when, and a note."""
 
@@ -59,19 +56,27 @@ class Asked:
     """Entries that are asked for with the next count; afterwards, what came back."""
 
     names: Sequence[str]
+    tallies: str
     tallied: Tallied | None
+    thread: threading.local
     entries: list[bytes] | None = None
     counter: str = ""
+
+    def __enter__(self) -> Self:
+        self.thread.asked = self
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self.thread.asked = None
 
 
 class Memory:
     """The entries of one server. Of a process, one (`memory_of`): what a thread asks for by one of
     its cache objects comes with the count that it makes by another."""
 
-    def __init__(self, server: Server, make_key: Callable[[str], str], tallies: str) -> None:
+    def __init__(self, server: Server, make_key: Callable[[str], str]) -> None:
         self._server = server
         self._make_key = make_key
-        self._tallies = tallies
         self._thread = threading.local()
 
     @property
@@ -85,14 +90,12 @@ class Memory:
         asked: Asked | None = getattr(self._thread, "asked", None)
         return asked
 
-    @contextmanager
-    def asking(self, names: Sequence[str], tallied: Tallied | None = None) -> Iterator[Asked]:
-        """A block whose count is made only if all these entries are there, and brings them."""
-        asked = self._thread.asked = Asked([self._make_key(name) for name in names], tallied)
-        try:
-            yield asked
-        finally:
-            self._thread.asked = None
+    def asking(self, owner: str, names: Sequence[str], tallied: Tallied | None = None) -> Asked:
+        """A block whose count, the owner's, is made only if all these entries of theirs are there,
+        and brings them."""
+        make_key = self._make_key
+        tallies = make_key(tallies_name(tag_of(owner)))
+        return Asked([make_key(name) for name in names], tallies, tallied, self._thread)
 
     def count(self, asked: Asked, counter: str, milliseconds: int) -> int | None:
         """Count and recall; None, and nothing done, where not all is remembered.
@@ -100,10 +103,10 @@ class Memory:
         Raises ServerAway.
         """
         tallied = asked.tallied
-        about: tuple[str | int, ...] = ("", "", 0, "")
+        about = ("", "", "")
         if tallied is not None:
-            about = (tallied.before, tallied.after, tallied.at, tallied.note)
-        keys = (counter, self._tallies, *asked.names)
+            about = (tallied.before, tallied.after, f"{tallied.at} {tallied.note}")
+        keys = (counter, asked.tallies, *asked.names)
         reply = self._server.script(_RECALL_SHA, _RECALL, len(keys), *keys, milliseconds, *about)
         if reply is None:
             return None
@@ -140,10 +143,10 @@ class Memory:
 _memories: dict[tuple[Server, str], Memory] = {}
 
 
-def memory_of(server: Server, make_key: Callable[[str], str], tallies: str) -> Memory:
+def memory_of(server: Server, make_key: Callable[[str], str]) -> Memory:
     """The one object of this process for that server, and those names on it."""
-    identity = (server, tallies)
+    identity = (server, make_key(""))
     with process_lock:
         if identity not in _memories:
-            _memories[identity] = Memory(server, make_key, tallies)
+            _memories[identity] = Memory(server, make_key)
         return _memories[identity]

@@ -1,20 +1,17 @@
 """A Redis or Valkey server, as one process uses it."""
 
 import hashlib
-import os
 import threading
-import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
 from django.core.exceptions import ImproperlyConfigured
-from redis.backoff import NoBackoff
-from redis.connection import ConnectionPool
 from redis.exceptions import NoScriptError, RedisError, ResponseError
-from redis.retry import Retry
 
 from fluxiq.counters.breaker import Breaker
+from fluxiq.counters.cluster import Cluster, is_cluster
 from fluxiq.counters.process import process_lock
+from fluxiq.counters.wire import Command, Wires
 
 # ARGV[2] is the time to live in milliseconds: 0 is for ever, empty is "do not create".
 _COUNT = """\
@@ -26,17 +23,17 @@ return count
 """
 _COUNT_SHA = hashlib.sha1(_COUNT.encode(), usedforsecurity=False).hexdigest()
 
-# A hash of names, each with "count at note". Sent whole each time, since what rides along cannot be
-# sent again where the server does not know its digest.
-TALLY = """\
-local count, at, note = 1, ARGV[2], ARGV[3]
-local kept = redis.call('HGET', KEYS[1], ARGV[1])
-if kept then
-  local kept_count, kept_at, kept_note = string.match(kept, '^(%d+) (%d+) (.*)$')
-  count = count + kept_count
-  if tonumber(kept_at) > tonumber(at) then at, note = kept_at, kept_note end
+# A hash of names with their counts, and of their notes, "at note" under the name after NOTE. Sent
+# whole each time, since what rides along cannot be sent again where the server does not know its
+# digest.
+NOTE = "@"
+TALLY = f"""\
+redis.call('HINCRBY', KEYS[1], ARGV[1], 1)
+local name, note = '{NOTE}' .. ARGV[1], ARGV[2] .. ' ' .. ARGV[3]
+if redis.call('HSETNX', KEYS[1], name, note) == 0 then
+  local at = string.match(redis.call('HGET', KEYS[1], name), '^%d+')
+  if tonumber(at) <= tonumber(ARGV[2]) then redis.call('HSET', KEYS[1], name, note) end
 end
-redis.call('HSET', KEYS[1], ARGV[1], string.format('%d', count) .. ' ' .. at .. ' ' .. note)
 """
 
 # The batch's id stands under the empty name.
@@ -55,54 +52,37 @@ class ServerAway(Exception):
     """The server did not answer, or it is left alone."""
 
 
-class _Connection(Protocol):
-    """What is used of redis-py's connection. Its pool and client would add 30 µs to each trip."""
+class _Line(Protocol):
+    """What commands are sent over: a connection to one server, or the client of a cluster."""
 
-    @property
-    def is_connected(self) -> bool: ...
-    def pack_command(self, *args: str | bytes | int) -> list[bytes]: ...
-    def send_command(self, *args: str | bytes | int, check_health: bool) -> None: ...
-    def send_packed_command(self, command: list[bytes], check_health: bool) -> None: ...
-    def read_response(self) -> Any: ...
-    def can_read(self) -> bool: ...
-    def disconnect(self) -> None: ...
+    def ask(self, command: Command) -> Any: ...
+    def ask_both(self, first: Command, second: Command) -> tuple[Any, Any]: ...
 
 
 class _Thread(threading.local):
-    connection: _Connection
-    process = 0
-    last_use = 0.0
     # A command that waits to be sent, and what to do if the server does not take it.
-    rider: tuple[tuple[str | int, ...], Callable[[], None]] | None = None
+    rider: tuple[Command, Callable[[], None]] | None = None
 
 
 class Server:
-    """A Redis or Valkey server as this process sees it: a connection per thread and a breaker."""
+    """A Redis or Valkey server, or a cluster of them, as this process sees it."""
 
     def __init__(self, url: str, key_prefix: str, timeout: float, probe_seconds: float) -> None:
+        self._line: Callable[[], _Line]
         try:
-            self._pool = ConnectionPool.from_url(
-                url,
-                socket_timeout=timeout,
-                socket_connect_timeout=timeout,
-                retry=Retry(NoBackoff(), 0),
-                health_check_interval=0,
-                # Neither HELLO nor CLIENT SETINFO: connecting takes no more trips than it must.
-                protocol=2,
-                driver_info=None,
-            )
-            # An unknown option in the URL's query is only noticed here.
-            self._new_connection()
+            if is_cluster(url):
+                cluster = Cluster(url, timeout)
+                self._line, address = cluster.line, cluster.address
+            else:
+                wires = Wires(url, timeout, idle_seconds=probe_seconds)
+                self._line, address = wires.mine, wires.address
         except (TypeError, ValueError, RedisError):
             # The error's own text may hold a part of the password.
             raise ImproperlyConfigured(
                 "SharedCounters needs a URL like redis://host:6379/0 as LOCATION."
             ) from None
-        where = self._pool.connection_kwargs
-        address = where.get("path") or f"{where.get('host', 'localhost')}:{where.get('port', 6379)}"
-        self.breaker = Breaker(f"counter server {address}/{where.get('db', 0)}", probe_seconds)
+        self.breaker = Breaker(f"counter server {address}", probe_seconds)
         self._probe_key = f"{key_prefix}:probe"
-        self._idle_seconds = probe_seconds
         self._thread = _Thread()
 
     def answers(self) -> bool:
@@ -176,54 +156,16 @@ class Server:
             return self._send("EVAL", text, *arguments)
 
     def _send(self, *command: str | bytes | int) -> Any:
-        connection = self._connection()
-        rider = self._thread.rider
-        try:
-            if rider is None:
-                connection.send_command(*command, check_health=False)
-            else:
-                both = [*connection.pack_command(*rider[0]), *connection.pack_command(*command)]
-                connection.send_packed_command([b"".join(both)], check_health=False)
-                self._see_rider_off(connection)
-            return connection.read_response()
-        except ResponseError:
-            raise
-        except BaseException:
-            # A reply left unread would be taken for that of the next command.
-            connection.disconnect()
-            raise
-
-    def _see_rider_off(self, connection: _Connection) -> None:
-        try:
-            connection.read_response()
-        except ResponseError:
+        line, rider = self._line(), self._thread.rider
+        if rider is None:
+            return line.ask(command)
+        ridden, reply = line.ask_both(rider[0], command)
+        if isinstance(ridden, ResponseError):
             self._leave_rider()
-        else:
-            self._thread.rider = None
-
-    def _connection(self) -> _Connection:
-        thread, now = self._thread, time.monotonic()
-        if thread.process != os.getpid():
-            thread.connection = self._new_connection()
-            thread.process = os.getpid()
-        elif now - thread.last_use > self._idle_seconds:
-            _drop_if_stale(thread.connection)
-        thread.last_use = now
-        return thread.connection
-
-    def _new_connection(self) -> _Connection:
-        connection: _Connection = self._pool.connection_class(**self._pool.connection_kwargs)
-        return connection
-
-
-def _drop_if_stale(connection: _Connection) -> None:
-    """Disconnect where the server has hung up while the connection was idle."""
-    try:
-        stale = connection.is_connected and connection.can_read()
-    except (RedisError, OSError):
-        stale = True
-    if stale:
-        connection.disconnect()
+        self._thread.rider = None
+        if isinstance(reply, ResponseError):
+            raise reply
+        return reply
 
 
 # Django makes a cache object for each thread. What these share stands here.

@@ -11,7 +11,8 @@ from django.core.exceptions import ImproperlyConfigured
 
 from fluxiq.counters.embedded import EmbeddedCounters, integer
 from fluxiq.counters.memory import Asked, memory_of
-from fluxiq.counters.server import DROP, SET_ASIDE, TALLY, ServerAway, server
+from fluxiq.counters.naming import every_tag, tag_of, tallies_name
+from fluxiq.counters.server import DROP, NOTE, SET_ASIDE, TALLY, ServerAway, server
 from fluxiq.counters.tallies import Batch, Counters, Tally, new_batch_id
 
 SERVER_TIMEOUT = 0.1
@@ -45,8 +46,7 @@ class SharedCounters(Counters):
         )
         self.breaker = self._server.breaker
         self._added = threading.local()
-        self._tallies, self._aside = self.make_key("tallies"), self.make_key("tallies-aside")
-        self._memory = memory_of(self._server, self.make_key, self._tallies)
+        self._memory = memory_of(self._server, self.make_key)
         self.memory = self._memory
 
     def add(
@@ -164,9 +164,12 @@ class SharedCounters(Counters):
         """Itself, for the server's tallies, and this host's, for those of when it was away."""
         return (self, self._fallback)
 
-    def tally(self, name: str, *, at: int = 0, note: str = "", ride: bool = False) -> None:
+    def tally(
+        self, name: str, *, owner: str = "", at: int = 0, note: str = "", ride: bool = False
+    ) -> None:
         """See `Counters`. What the server does not take is tallied on this host."""
-        command = ("EVAL", TALLY, 1, self._tallies, name, at, note)
+        tallies = self.make_key(tallies_name(tag_of(owner)))
+        command = ("EVAL", TALLY, 1, tallies, name, at, note)
         on_this_host = partial(self._fallback.tally, name, at=at, note=note)
         if ride:
             self._server.ride(*command, otherwise=on_this_host)
@@ -177,21 +180,20 @@ class SharedCounters(Counters):
             on_this_host()
 
     def batches(self) -> Iterator[Batch]:
-        """See `Counters`. Those of the server alone; none while it is away."""
-        mine = new_batch_id()
+        """See `Counters`. Those of the server alone, shard by shard; none while it is away."""
         with suppress(ServerAway):
-            while kept := self._set_aside(mine):
-                batch = _batch(kept)
-                yield batch
-                self._server.call("EVAL", DROP, 1, self._aside, batch.id)
-                if batch.id == mine:
-                    return
+            for tag in every_tag():
+                tallies = self.make_key(tallies_name(tag))
+                yield from self._batches_of(tallies, f"{tallies}-aside")
 
-    def _set_aside(self, batch_id: str) -> list[bytes]:
-        kept: list[bytes] = self._server.call(
-            "EVAL", SET_ASIDE, 2, self._tallies, self._aside, batch_id
-        )
-        return kept
+    def _batches_of(self, tallies: str, aside: str) -> Iterator[Batch]:
+        mine = new_batch_id()
+        while kept := self._server.call("EVAL", SET_ASIDE, 2, tallies, aside, mine):
+            batch = _batch(kept)
+            yield batch
+            self._server.call("EVAL", DROP, 1, aside, batch.id)
+            if batch.id == mine:
+                return
 
     def _milliseconds(self, timeout: float | None) -> int:
         """Return a time to live as the server takes it: at least 1, or 0 for ever."""
@@ -209,7 +211,8 @@ def _batch(kept: list[bytes]) -> Batch:
     values = dict(zip(texts, texts, strict=True))
     batch_id = values.pop("")
     tallies = {}
-    for name, value in values.items():
-        count, at, note = value.split(" ", 2)
-        tallies[name] = Tally(int(count), int(at), note)
+    for name, count in values.items():
+        if not name.startswith(NOTE):
+            at, _, note = values.get(NOTE + name, "0 ").partition(" ")
+            tallies[name] = Tally(int(count), int(at), note)
     return Batch(batch_id, tallies)

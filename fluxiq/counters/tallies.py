@@ -53,10 +53,13 @@ class Counters(BaseCache):
         """The counters where tallies wait to be moved."""
         raise NotImplementedError
 
-    def tally(self, name: str, *, at: int = 0, note: str = "", ride: bool = False) -> None:
-        """Count one under this name. The note with the latest `at` is kept.
+    def tally(
+        self, name: str, *, owner: str = "", at: int = 0, note: str = "", ride: bool = False
+    ) -> None:
+        """Count one under this name, beside what is the owner's. The latest note by `at` is kept.
 
-        With `ride` it may wait for what this thread asks of the counters next, and go with it.
+        With `ride` it may wait for what this thread asks of the counters next, and go with it:
+        that must be the same owner's.
         """
         raise NotImplementedError
 

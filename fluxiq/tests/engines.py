@@ -32,11 +32,13 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 from psycopg import sql
+from redis import Redis
 
 PROJECT = Path(__file__).resolve().parents[2]
 # Where the processes that a test run spawns find its one PostgreSQL server.
 SHARED_POSTGRES_VARIABLE = "FLUXIQ_TEST_POSTGRES_URL"
 START_SECONDS = 20.0
+SLOTS = 16384  # of a Redis or Valkey cluster
 STOP_SECONDS = 10.0
 
 EngineT = TypeVar("EngineT")
@@ -324,6 +326,49 @@ def start_valkey(port: int | None = None, *extra_args: str) -> Engine:
     )
     process.wait_until(lambda: _valkey_answers(port), what="Valkey")
     return Engine(f"redis://127.0.0.1:{port}/0", process)
+
+
+def start_cluster(nodes: int = 3) -> tuple[str, list[Engine]]:
+    """A new cluster of so many Valkey servers: its URL for REDIS_URL, and the servers."""
+    servers = []
+    for _ in range(nodes):
+        port = free_port()
+        options = ("--cluster-enabled", "yes", "--cluster-port", str(free_port()))
+        servers.append(start_valkey(port, *options, "--cluster-node-timeout", "1000"))
+    clients = [Redis.from_url(server.url) for server in servers]
+    try:
+        bounds = [number * SLOTS // nodes for number in range(nodes + 1)]
+        for client, first, after in zip(clients, bounds, bounds[1:], strict=False):
+            _ask(client, "ADDSLOTSRANGE", first, after - 1)
+        for server, client in zip(servers[1:], clients[1:], strict=True):
+            bus = client.config_get("cluster-port")["cluster-port"] or ""
+            _ask(clients[0], "MEET", *_address(server.url), bus)
+        deadline = time.monotonic() + START_SECONDS
+        while not all(_is_whole(client, nodes) for client in clients):
+            assert time.monotonic() < deadline, "the cluster took too long to form"
+            time.sleep(0.05)
+    finally:
+        for client in clients:
+            client.close()
+    addresses = ",".join("{}:{}".format(*_address(server.url)) for server in servers)
+    return f"redis+cluster://{addresses}", servers
+
+
+def _address(url: str) -> tuple[str, int]:
+    parts = urlsplit(url)
+    assert parts.hostname
+    assert parts.port
+    return parts.hostname, parts.port
+
+
+def _is_whole(client: Redis, nodes: int) -> bool:
+    told = _ask(client, "INFO").decode().split()
+    return f"cluster_known_nodes:{nodes}" in told and "cluster_state:ok" in told
+
+
+def _ask(client: Redis, *command: str | int) -> bytes:
+    answer: bytes = client.execute_command("CLUSTER", *command)  # type: ignore[no-untyped-call]
+    return answer
 
 
 def _valkey_answers(port: int) -> bool:

@@ -12,6 +12,7 @@ import pytest
 from redis import Redis
 
 from fluxiq.counters import Counters, EmbeddedCounters, SharedCounters, Tally
+from fluxiq.counters.naming import tag_of, tallies_name
 from fluxiq.counters.server import ServerAway
 from fluxiq.tests.engines import Engine, free_port, require, start_valkey
 
@@ -256,7 +257,7 @@ class TestServerAway:
         self, shared: SharedCounters, valkey: Engine
     ) -> None:
         with Redis.from_url(valkey.url) as client:
-            client.set(shared.make_key("tallies"), "no hash")
+            client.set(shared.make_key(tallies_name(tag_of(""))), "no hash")
         assert check(shared) == 1
         shared.tally("name", ride=True)
         assert [check(shared), check(shared)] == [2, 3]
