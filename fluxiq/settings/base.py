@@ -9,6 +9,7 @@ from django.core.exceptions import ImproperlyConfigured
 from environ import FileAwareEnv
 
 from fluxiq.addresses import parse_networks
+from fluxiq.counters.naming import PlainName
 from fluxiq.logs import CONFIG
 
 BASE_DIR = Path(__file__).resolve().parent.parent.parent
@@ -67,6 +68,9 @@ def database(url: str) -> dict[str, Any]:
     elif config["ENGINE"].endswith("postgresql"):
         config["CONN_MAX_AGE"] = 0  # the pool keeps connections
         options.setdefault("connect_timeout", 3)
+        # For fluxiq.database. A pooler that hands a connection on between transactions must know of
+        # prepared statements (PgBouncer does since 1.21).
+        options["prepare_threshold"] = 5 if env.bool("DATABASE_PREPARED_STATEMENTS", True) else None
         options["pool"] = {
             "min_size": 1,
             "max_size": env.int("DATABASE_POOL_SIZE", env.int("WEB_THREADS", 4)),
@@ -118,12 +122,9 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
-    "django.middleware.security.SecurityMiddleware",
-    "fluxiq.middleware.RequestOriginMiddleware",
-    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "fluxiq.middleware.OutermostMiddleware",
     "authn.middleware.GateMiddleware",
-    "fluxiq.middleware.CorsForBrowsersMiddleware",
-    "fluxiq.middleware.StaffConsoleMiddleware",
+    "fluxiq.middleware.BrowserMiddleware",
 ]
 
 TEMPLATES = [
@@ -196,14 +197,19 @@ RATE_LIMIT_SERVICE_KEY = rate("RATE_LIMIT_SERVICE_KEY", "10000/m")
 if RATE_LIMIT_SERVICE_KEY[1] != RATE_LIMIT_API_KEY[1]:
     raise ImproperlyConfigured("RATE_LIMIT_SERVICE_KEY and RATE_LIMIT_API_KEY need one window")
 RATELIMIT_USE_CACHE = "default"
-RATELIMIT_HASH_ALGORITHM = "fluxiq.counters.PlainName"
+RATELIMIT_HASH_ALGORITHM = PlainName
+# As they are by default: django-ratelimit asks at each count, and what is missing costs more.
+RATELIMIT_ENABLE = True
+RATELIMIT_CACHE_PREFIX = "rl:"
 USAGE_IN_BACKGROUND = True
 BASE_SILENCED = [
     # django-ratelimit does not know our backends; authn.checks asks in its place whether what
     # counts is shared by all workers.
     "django_ratelimit.E003",
     "django_ratelimit.W001",
-    # The admin's middleware stands inside StaffConsoleMiddleware.
+    # The admin's middleware stands inside BrowserMiddleware, Django's SecurityMiddleware inside
+    # OutermostMiddleware.
+    "security.W001",
     "admin.E408",
     "admin.E409",
     "admin.E410",

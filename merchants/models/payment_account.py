@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from django.db import IntegrityError, connection, models, transaction
+from django.db import IntegrityError, models, transaction
 from django.utils import timezone
 
-from fluxiq import ids
+from fluxiq import database, ids
 from fluxiq.audit import models as audit
 from fluxiq.errors import Conflict
 from merchants.models.merchant import Merchant, TenantQuerySet
@@ -30,18 +30,10 @@ class PaymentAccountManager(_PaymentAccountManager["PaymentAccount"]):
         The hottest read of all, and so in plain SQL on PostgreSQL, at a third of what the ORM and
         the serializer cost; None on other databases, which are asked through the ORM.
         """
-        if connection.vendor != "postgresql":
+        if not database.speaks_postgresql():
             return None
-        with connection.cursor() as cursor:
-            cursor.execute(_NEWEST, [merchant_ids, count])
-            rows = cursor.fetchall()
-        shown = []
-        for row in rows:
-            account = dict(zip(_COLUMNS, row, strict=True))
-            account["balance"] = f"{account['balance']:.2f}"
-            account["created_at"] = f"{account['created_at']:%Y-%m-%dT%H:%M:%SZ}"
-            shown.append(account)
-        return shown
+        rows = database.read(_NEWEST, [merchant_ids, count])
+        return [dict(zip(_COLUMNS, row, strict=True)) for row in rows]
 
     _ATTEMPTS = 5  # a number drawn twice among 10^8 of a branch is rare; five times is a fault
 
@@ -67,13 +59,23 @@ class PaymentAccountManager(_PaymentAccountManager["PaymentAccount"]):
         raise AssertionError("unreachable")
 
 
-# In the order in which an account is shown.
-_SHOWN = "id, merchant_id, name, branch, number, currency, balance, status, created_at"
+# In the order in which an account is shown, and as it is written there.
+_SHOWN = {
+    "id": "id",
+    "merchant_id": "merchant_id",
+    "name": "name",
+    "branch": "branch",
+    "number": "number",
+    "currency": "currency",
+    "balance": "balance::text",
+    "status": "status",
+    "created_at": """to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')""",
+}
+_COLUMNS = tuple(_SHOWN)
 _NEWEST = (
-    f"SELECT {_SHOWN} FROM merchants_paymentaccount"  # noqa: S608 - constants alone
-    " WHERE merchant_id = ANY(%s) ORDER BY id DESC LIMIT %s"
+    f"SELECT {', '.join(_SHOWN.values())}"  # noqa: S608 - constants alone
+    " FROM merchants_paymentaccount WHERE merchant_id = ANY(%s) ORDER BY id DESC LIMIT %s"
 )
-_COLUMNS = _SHOWN.split(", ")
 
 
 def new_account_number() -> str:
