@@ -3,6 +3,9 @@
 import os
 from ipaddress import IPv4Network, ip_network
 from pathlib import Path
+from typing import Any
+
+from gunicorn.glogging import Logger
 
 from fluxiq.logs import CONFIG
 
@@ -28,9 +31,19 @@ max_requests_jitter = max_requests // 10
 worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None
 # Nothing here is managed at run time, and the socket would be one more file to write.
 control_socket_disable = True
-# The application writes the log lines of requests. What gunicorn says is masked like the rest.
+
+
+class NoAccessLog(Logger):  # type: ignore[misc]
+    """The application writes the log lines of requests. With a logconfig, gunicorn would put
+    together one of its own for each, and then drop it."""
+
+    def access(self, *about: Any) -> None:
+        """Nothing."""
+
+
 accesslog = None
-logconfig_dict = CONFIG
+logger_class = NoAccessLog
+logconfig_dict = CONFIG  # what gunicorn says is masked like the rest
 
 limit_request_line = 4094
 limit_request_fields = 100

@@ -18,7 +18,8 @@ class DeclaredPermission(BasePermission):
     """
 
     def has_permission(self, request: Request, view: Any) -> bool:
-        method = "GET" if request.method == "HEAD" else str(request.method)
+        method = str(request._request.method)
+        method = "GET" if method == "HEAD" else method
         if method.lower() not in view.http_method_names or not hasattr(view, method.lower()):
             return True  # DRF answers 405 next
         if method not in getattr(view, "required_permissions", {}):

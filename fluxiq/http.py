@@ -3,10 +3,12 @@
 Kept apart from the views: DRF reads its default classes while its views are still loading.
 """
 
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from django.http import HttpRequest
+from django.http.response import HttpResponseBase
 
 from fluxiq.limits import Usage
 from fluxiq.principals import Kind
@@ -36,6 +38,24 @@ class ApiHttpRequest(HttpRequest):
     request_id: str
     gate: Any
     limit_usage: Usage
+
+
+def set_headers(response: HttpResponseBase, headers: Mapping[str, str]) -> None:
+    """Set headers whose names and values are of our own making, on one line and in ASCII.
+
+    Django would look each of them over for what a client may have put in, at a twentieth of what
+    a request costs.
+    """
+    store = response.headers._store
+    for name, value in headers.items():
+        store[name.lower()] = (name, value)
+
+
+def set_missing_headers(response: HttpResponseBase, headers: Mapping[str, str]) -> None:
+    """As `set_headers`, but for those that the response has already."""
+    store = response.headers._store
+    for name, value in headers.items():
+        store.setdefault(name.lower(), (name, value))
 
 
 def django_request(request: "Request") -> ApiHttpRequest:

@@ -1,8 +1,9 @@
 """Middleware that knows no app: request ids, and what only the staff console needs."""
 
+import os
 import re
-import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from io import BytesIO
 from typing import Any, cast
 
 from corsheaders.middleware import CorsMiddleware
@@ -10,16 +11,21 @@ from django.conf import settings
 from django.contrib.auth.middleware import AuthenticationMiddleware
 from django.contrib.messages.middleware import MessageMiddleware
 from django.contrib.sessions.middleware import SessionMiddleware
-from django.http import HttpRequest
+from django.core.handlers.wsgi import WSGIRequest
+from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.middleware.clickjacking import XFrameOptionsMiddleware
 from django.middleware.csrf import CsrfViewMiddleware
+from django.middleware.security import SecurityMiddleware
+from whitenoise.middleware import WhiteNoiseMiddleware
 
-from fluxiq.addresses import client_address, is_within, parse_address
+from fluxiq.addresses import Network, client_address, is_within, parse_address
+from fluxiq.http import set_headers, set_missing_headers
 from fluxiq.origin import Origin, name_actor, working_as
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 
+API_PREFIX = "/api/"
 STAFF_CONSOLE = "/admin/"
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
@@ -33,32 +39,52 @@ def printable(text: str, limit: int) -> str:
     return "".join(c for c in text if c.isprintable())[:limit]
 
 
-class RequestOriginMiddleware:
-    """The outermost layer: names the request, finds the client's address, and tells the log.
+class OutermostMiddleware:
+    """Names the request, finds the client's address, and gives every response Django's security
+    headers.
 
-    A request id of a trusted proxy is kept, so that one id runs through all logs.
+    A request id of a trusted proxy is kept, so that one id runs through all logs. The headers are
+    those that Django's SecurityMiddleware sets, asked of it once: they are the same each time.
     """
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
+        self._security = SecurityMiddleware(get_response)
+        self._headers = {scheme: self._security_headers(scheme) for scheme in ("http", "https")}
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        redirect: HttpResponseBase | None = self._security.process_request(request)
+        if redirect is not None:
+            return redirect
         meta = request.META
         peer = meta.get("REMOTE_ADDR", "")
         trusted = settings.TRUSTED_PROXIES
-        given = meta.get("HTTP_X_REQUEST_ID", "")
-        keep = _REQUEST_ID.fullmatch(given) and is_within(parse_address(peer), trusted)
         origin = Origin(
             address=client_address(peer, meta.get("HTTP_X_FORWARDED_FOR", ""), trusted),
             user_agent=printable(meta.get("HTTP_USER_AGENT", ""), _MAX_USER_AGENT),
-            request_id=given if keep else "req_" + secrets.token_hex(12),
+            request_id=_kept_request_id(meta, peer, trusted) or "req_" + os.urandom(12).hex(),
         )
         request.address = origin.address  # type: ignore[attr-defined]
         request.request_id = origin.request_id  # type: ignore[attr-defined]
         with working_as(origin):
             response = self.get_response(request)
-        response.headers["X-Request-ID"] = origin.request_id
+        set_headers(response, {"X-Request-ID": origin.request_id})
+        set_missing_headers(response, self._headers[request.scheme or "http"])
         return response
+
+    def _security_headers(self, scheme: str) -> dict[str, str]:
+        environ = {"REQUEST_METHOD": "GET", "wsgi.input": BytesIO(), "wsgi.url_scheme": scheme}
+        response = HttpResponse()
+        del response.headers["Content-Type"]
+        return dict(self._security.process_response(WSGIRequest(environ), response).items())
+
+
+def _kept_request_id(meta: dict[str, str], peer: str, trusted: Sequence[Network]) -> str | None:
+    """The id that a trusted proxy gave the request, if it did and it is one."""
+    given = meta.get("HTTP_X_REQUEST_ID")
+    if given is None or _REQUEST_ID.fullmatch(given) is None:
+        return None
+    return given if is_within(parse_address(peer), trusted) else None
 
 
 class StaffConsoleMiddleware:
@@ -93,10 +119,26 @@ class StaffConsoleMiddleware:
         return self.get_response(request)
 
 
-class CorsForBrowsersMiddleware(CorsMiddleware):
-    """CORS where an Origin asks for it. (The gate tells all that the answer depends on one.)"""
+class BrowserMiddleware:
+    """What is for browsers alone: static files and the staff console, and, for the API, CORS where
+    an Origin asks for it. (The gate tells all that the answer depends on one.)
 
-    def __call__(self, request: HttpRequest) -> Any:
+    One layer, since each costs every request.
+    """
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+        self._cors = CorsMiddleware(get_response)
+        self._console = StaffConsoleMiddleware(get_response)
+        self._static_files = WhiteNoiseMiddleware(self._console)
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        if not request.path_info.startswith(API_PREFIX):
+            return cast(HttpResponseBase, self._static_files(request))
         if "HTTP_ORIGIN" in request.META:
-            return super().__call__(request)
+            return cast(HttpResponseBase, self._cors(request))
         return self.get_response(request)
+
+    def process_view(self, request: HttpRequest, *args: Any) -> Any:
+        """Refuse a form of the staff console without its CSRF token."""
+        return self._console.process_view(request, *args)

@@ -94,6 +94,11 @@ def grants(granted: Iterable[str], permission: str) -> bool:
     `resource:*` covers the catalogue's scopes of exactly that resource; `*` covers everything
     at a merchant, and so not what service keys hold.
     """
+    return _grants(tuple(granted), permission)
+
+
+@lru_cache(maxsize=4096)
+def _grants(granted: tuple[str, ...], permission: str) -> bool:
     covering = {permission}
     if permission not in _OF_SERVICES:
         covering.add(ALL)

@@ -3,12 +3,19 @@
 import os
 import re
 from collections.abc import Callable, Iterable
+from http import HTTPStatus
 from io import BytesIO
 from typing import Any
 
-from django.core import checks
+import django
+from django.core import checks, signals
+from django.core.cache import close_caches
 from django.core.exceptions import ImproperlyConfigured
-from django.core.wsgi import get_wsgi_application
+from django.core.handlers.base import reset_urlconf
+from django.core.handlers.wsgi import WSGIHandler
+from django.db import close_old_connections, reset_queries
+from django.urls import set_script_prefix
+from django.utils.log import log_response
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "fluxiq.settings.local")
 
@@ -50,6 +57,38 @@ class Utf8Alone:
         return self._application(environ, start_response)
 
 
+class Handler(WSGIHandler):
+    """Django's, less what it does around each request that is nothing here, and costs a tenth.
+
+    Its signals: our caches have nothing to close, queries are not logged, and connections are
+    looked after as a response is closed. And the URL map and the script's name, which it would set
+    for the thread anew though they are what they always are.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        signals.request_started.disconnect(reset_queries)
+        signals.request_started.disconnect(close_old_connections)
+        signals.request_finished.disconnect(close_caches)
+        signals.request_finished.disconnect(close_old_connections)
+        signals.request_finished.disconnect(reset_urlconf)
+
+    def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Any:
+        if environ.get("SCRIPT_NAME"):
+            set_script_prefix(environ["SCRIPT_NAME"])
+        request = self.request_class(environ)
+        response: Any = self._middleware_chain(request)  # type: ignore[attr-defined]
+        response._resource_closers += (request.close, close_old_connections)
+        if response.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            phrase, path = response.reason_phrase, request.path
+            log_response("%s: %s", phrase, path, response=response, request=request)
+        cookies = [("Set-Cookie", morsel.OutputString()) for morsel in response.cookies.values()]
+        start_response(
+            f"{response.status_code} {response.reason_phrase}", [*response.items(), *cookies]
+        )
+        return response
+
+
 def refuse_misconfiguration() -> None:
     """Run the system checks that `manage.py` would. Raises ImproperlyConfigured, naming each
     error: a server that starts with a key ring it cannot use would refuse everybody."""
@@ -59,5 +98,6 @@ def refuse_misconfiguration() -> None:
         raise ImproperlyConfigured("; ".join(errors))
 
 
-application = Utf8Alone(ChunkedBodies(get_wsgi_application()))
+django.setup(set_prefix=False)
+application = Utf8Alone(ChunkedBodies(Handler()))
 refuse_misconfiguration()
