@@ -17,14 +17,14 @@ PERMISSIONS = (Scope.ACCOUNTS_READ, Scope.ACCOUNTS_WRITE, Scope.PIX_READ, Scope.
 ACCOUNTS = ("Checking", "Reserve")
 
 
-def people(count: int, *, more_sessions: int = 0) -> None:
+def people(count: int, *, first: int = 0, more_sessions: int = 0) -> None:
     """So many merchants with two accounts, a key, and a manager who is signed in.
 
-    `more_sessions` are shared out among the managers.
+    `more_sessions` are shared out among the managers; documents count up from `first`.
     """
     password = make_password(PASSWORD)
     keys, tokens, documents, users = [], [], [], []
-    for n in range(count):
+    for n in range(first, first + count):
         merchant = Merchant.objects.open(f"Merchant {n}", _cnpj(n))
         for name in ACCOUNTS:
             PaymentAccount.objects.open(merchant, name)

@@ -3,14 +3,13 @@
 --   BENCH_KIND     header, body, or chain: a body that holds a token, whose answer holds the next
 --   BENCH_SENDS    for chain: the name of the token in the body sent
 --   BENCH_ANSWERS  for chain: its name in the answer
---   BENCH_REQUESTS for header: stop after so many, each from an address of its own (the first of
---                  them is number BENCH_FIRST of 10.0.0.0/8); an empty line
---                  in the file is a request without a credential, to be answered 401
+--   BENCH_FIRST    for header: each request comes from an address of its own, this number of
+--                  10.0.0.0/8 and those after it; an empty line in the file is a request without a
+--                  credential, to be answered 401
 -- Prints a line of JSON at the end.
 
 local kind = os.getenv("BENCH_KIND")
-local last = tonumber(os.getenv("BENCH_REQUESTS") or "")
-local first = tonumber(os.getenv("BENCH_FIRST") or "0")
+local first = tonumber(os.getenv("BENCH_FIRST") or "")
 local pattern = '"' .. (os.getenv("BENCH_ANSWERS") or "") .. '":%s*"([^"]+)"'
 local json = { ["Content-Type"] = "application/json" }
 local values, made, sent = {}, {}, 0
@@ -26,7 +25,7 @@ function init(arguments)
   for line in io.lines(os.getenv("BENCH_VALUES")) do
     table.insert(values, line)
   end
-  if kind == "chain" or last then return end
+  if kind == "chain" or first then return end
   for n, value in ipairs(values) do
     if kind == "header" then
       made[n] = wrk.format("GET", nil, value ~= "" and { Authorization = value } or nil)
@@ -43,7 +42,7 @@ function request()
     if token == nil then error("the tokens ran out") end
     return wrk.format("POST", nil, json, '{"' .. os.getenv("BENCH_SENDS") .. '":"' .. token .. '"}')
   end
-  if last then
+  if first then
     local n = first + sent
     local address = string.format("10.%d.%d.%d", n / 65536 % 256, n / 256 % 256, n % 256)
     local value = values[(sent - 1) % #values + 1]
@@ -54,7 +53,7 @@ function request()
   return made[(sent - 1) % #made + 1]
 end
 
-if kind == "chain" or last then
+if kind == "chain" or first then
   function response(status, headers, body)
     if status == 200 then ok = ok + 1
     elseif status == 401 then refused = refused + 1
@@ -62,8 +61,6 @@ if kind == "chain" or last then
     if kind == "chain" then
       local token = body:match(pattern)
       if token then table.insert(values, token) end
-    elseif ok + refused + other >= last then
-      wrk.thread:stop()
     end
   end
 end

@@ -84,7 +84,7 @@ def service(
     environment: Mapping[str, str] | None = None,
     fill: str = f"people({PEOPLE})",
 ) -> Iterator[Served]:
-    """The service, its tables made and filled by that call of `bench.cast`.
+    """The service, its tables made and, where `fill` names one, filled by a call of `bench.cast`.
 
     Without a Redis URL it counts for itself, and remembers no caller.
     """
@@ -100,10 +100,9 @@ def service(
             **(environment or {}),
         }
         manage(settings, "migrate", "--no-input", "-v0")
-        cast = filled(settings, fill)
+        cast = filled(settings, fill) if fill else {}
         if redis_url:
-            # Who has just become a member lies under a tombstone for a minute: forget that too.
-            redis.Redis.from_url(redis_url).flushdb()
+            forget(redis_url)
         port = free_port()
         url = f"http://127.0.0.1:{port}"
         gunicorn = {
@@ -118,6 +117,12 @@ def service(
         command = [sys.executable, "-m", "gunicorn", "fluxiq.wsgi", "-c", BALANCED]
         with _running("the service", command, PROJECT, gunicorn, f"{url}/healthz") as pid:
             yield Served((url,), pid, settings, cast)
+
+
+def forget(redis_url: str) -> None:
+    """Have nothing remembered: whoever has just become a member lies under a tombstone, and so
+    would be looked up in the database for a minute."""
+    redis.Redis.from_url(redis_url).flushdb()
 
 
 def filled(settings: Mapping[str, str], fill: str) -> Any:
