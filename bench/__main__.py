@@ -3,44 +3,62 @@
 .venv/bin/python -m bench --only verify,accounts --rounds 3 --seconds 4
 """
 
-from argparse import Namespace
+from argparse import ArgumentTypeError
+from collections.abc import Mapping
+from pathlib import Path
 
-from bench import calls
+from bench import calls, embedded, growth, memory, refresh, signin
 from bench.load import need_wrk
-from bench.options import parser, show
-from bench.report import Report, say
+from bench.options import Measure, parser, run
+from bench.report import kept_table, paste, say, table
 
-PARTS = ("verify", "accounts")
-CALLS = frozenset({"verify", "accounts"})
+PARTS: Mapping[str, Measure] = {
+    "verify": calls.verify,
+    "accounts": calls.accounts,
+    "signin": signin.measure,
+    "refresh": refresh.measure,
+    "embedded": embedded.measure,
+    "memory": memory.measure,
+    "growth": growth.measure,
+}
+USUAL = "verify,accounts,signin,refresh"
+# Where the tables go, and which parts are in each.
+DOCUMENTS: Mapping[Path, tuple[str, ...]] = {
+    Path("README.md"): tuple(USUAL.split(",")),
+    Path("docs") / "performance.md": tuple(PARTS),
+}
 
 
-def chosen(text: str) -> list[str]:
-    """The parts that an option names. Raises ValueError for what is none."""
-    names = list(PARTS) if text == "all" else text.split(",")
-    for name in names:
-        if name not in PARTS:
-            raise ValueError(name)
+def chosen(text: str) -> tuple[str, ...]:
+    """The parts that an option names. Raises ArgumentTypeError for what is none."""
+    names = tuple(PARTS) if text == "all" else tuple(text.split(","))
+    if unknown := set(names).difference(PARTS):
+        raise ArgumentTypeError(f"no such part: {', '.join(sorted(unknown))}")
     return names
 
 
-def measure(options: Namespace) -> Report:
-    """Every part that is asked for, in turn."""
-    report = Report()
-    if called := CALLS.intersection(options.only):
-        say(f"Measuring {', '.join(sorted(called))}")
-        report.extend(calls.measure(options, called))
-    return report
-
-
 def main() -> None:
-    """Measure, print the table, write the figures."""
+    """Measure, print the table, write the figures and, where asked to, the documents' tables."""
     options_of = parser()
     options_of.add_argument(
-        "--only", type=chosen, default=chosen("all"), help=f"some of: {', '.join(PARTS)}; or all"
+        "--only",
+        type=chosen,
+        default=USUAL,
+        help=f"which of {', '.join(PARTS)}, with commas between; or all",
+    )
+    options_of.add_argument(
+        "--write", action="store_true", help="renew the tables of README.md and docs/performance.md"
     )
     options = options_of.parse_args()
     need_wrk()
-    show(measure(options), options)
+    rows = [row for part in options.only for row in run(part, PARTS[part], options)]
+    if len(options.only) > 1:
+        say(f"\n{table(rows)}\n")
+    say(f"The figures are in {options.out}")
+    if options.write:
+        for document, parts in DOCUMENTS.items():
+            paste(document, kept_table(options.out, parts))
+            say(f"The table of {document} is renewed")
 
 
 if __name__ == "__main__":

@@ -148,36 +148,36 @@ ACCOUNTS_GOALS: Goals = {
     FASTAPI_ROWS: (0.7, 1.0),
     SIMPLEJWT_ROWS: (None, None),
 }
-GOALS: Mapping[str, Goals] = {
-    VERIFY_KEY: VERIFY_GOALS,
-    VERIFY_TOKEN: VERIFY_GOALS,
-    ACCOUNTS_KEY: ACCOUNTS_GOALS,
-    ACCOUNTS_TOKEN: ACCOUNTS_GOALS,
-}
 
 
-def measure(
-    options: Namespace, parts: frozenset[str] = frozenset({"verify", "accounts"})
-) -> Report:
-    """The rows of `verify`, of `accounts`, or of both."""
-    wanted = {name for name in GOALS if name.split(",")[0].rsplit("/", 1)[1] in parts}
-    references = {reference for name in wanted for reference in GOALS[name]}
+def verify(options: Namespace) -> Report:
+    """`/auth/verify`, with either credential."""
+    return _measure(options, {VERIFY_KEY: VERIFY_GOALS, VERIFY_TOKEN: VERIFY_GOALS})
+
+
+def accounts(options: Namespace) -> Report:
+    """`GET /accounts`, with either credential."""
+    return _measure(options, {ACCOUNTS_KEY: ACCOUNTS_GOALS, ACCOUNTS_TOKEN: ACCOUNTS_GOALS})
+
+
+def _measure(options: Namespace, goals: Mapping[str, Goals]) -> Report:
+    names = {*goals, *(reference for each in goals.values() for reference in each)}
     with (
         engines() as at,
         database(at.postgres) as url,
-        peers(at, fastapi=FASTAPI_ROWS in references) as (django, fastapi),
+        peers(at, fastapi=FASTAPI_ROWS in names) as (django, fastapi),
         service(url, at.valkey.url) as served,
     ):
         everything = of_peers(django, fastapi) | of_service(served)
-        targets = {n: t for n, t in everything.items() if n in wanted | references}
-        rates = compared(targets, options)
-    report = Report(figures={"answers per second": rates})
-    for name in (n for n in GOALS if n in wanted):
-        for reference, (at_least, aim) in GOALS[name].items():
-            ratio = Ratio.of(rates[name], rates[reference])
-            report.rows.append(Row(name, reference, ratio, at_least, aim))
-    return report
+        rates = compared({n: t for n, t in everything.items() if n in names}, options)
+    rows = [
+        Row(name, reference, Ratio.of(rates[name], rates[reference]), at_least, aim)
+        for name, each in goals.items()
+        for reference, (at_least, aim) in each.items()
+    ]
+    return Report(rows, {"answers a second": rates})
 
 
 if __name__ == "__main__":
-    main(measure)
+    main("verify", verify)
+    main("accounts", accounts)

@@ -33,4 +33,4 @@ def measure(options: Namespace) -> Report:
 
 
 if __name__ == "__main__":
-    main(measure)
+    main("embedded", measure)

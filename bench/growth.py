@@ -114,13 +114,13 @@ def measure(options: Namespace) -> Report:
         named = {_title(*key): turn for key, turn in turns.items()}
         in_turns(named, WARM_UPS, WARM_UP_SECONDS)
         rates = in_turns(named, options.rounds, options.seconds)
-    report = Report(figures={"answers a second": rates})
+    rows = []
     for name, how, size in turns:
         if size != FEW:
             few, many = rates[_title(name, how, FEW)], rates[_title(name, how, size)]
             what, reference = _title(name, how, size), f"among {FEW:,}"
-            report.rows.append(Row(what, reference, Ratio.of(few, many), at_most=AT_MOST))
-    return report
+            rows.append(Row(what, reference, Ratio.of(few, many), at_most=AT_MOST))
+    return Report(rows, {"answers a second": rates})
 
 
 def _title(name: str, how: str, size: int) -> str:
@@ -128,4 +128,4 @@ def _title(name: str, how: str, size: int) -> str:
 
 
 if __name__ == "__main__":
-    main(measure)
+    main("growth", measure)

@@ -90,4 +90,4 @@ def measure(options: Namespace) -> Report:
 
 
 if __name__ == "__main__":
-    main(measure)
+    main("memory", measure)

@@ -5,7 +5,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bench.load import need_wrk
-from bench.report import Report, machine, say
+from bench.report import Report, Row, keep, machine, say, table
+
+Measure = Callable[[argparse.Namespace], Report]
 
 ROUNDS, SECONDS = 7, 3
 RESULTS = Path("var") / "bench.json"
@@ -20,16 +22,21 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
-def show(report: Report, options: argparse.Namespace) -> None:
-    """Print the table, and write the figures."""
+def run(part: str, measure: Measure, options: argparse.Namespace) -> list[Row]:
+    """Measure a part, print its table, and write its figures."""
+    say(f"Measuring {part}")
+    report = measure(options)
     about = machine()
-    say(f"\n{about['date']}, {about['cores']} cores, {about['processor']}\n\n{report.table()}\n")
-    report.write(options.out, options)
-    say(f"The figures are in {options.out}")
+    say(
+        f"\n{about['date']}, {about['cores']} cores, {about['processor']}\n\n{table(report.rows)}\n"
+    )
+    keep(options.out, part, report, {"rounds": options.rounds, "seconds": options.seconds})
+    return report.rows
 
 
-def main(measure: Callable[[argparse.Namespace], Report]) -> None:
+def main(part: str, measure: Measure) -> None:
     """Run one measurement as a command."""
     options = parser().parse_args()
     need_wrk()
-    show(measure(options), options)
+    run(part, measure, options)
+    say(f"The figures are in {options.out}")

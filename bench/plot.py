@@ -1,14 +1,14 @@
-"""Stacked bars as SVG, in colours that tell apart on light and dark ground."""
+"""Stacked bars as SVG, with a legend."""
 
 from collections.abc import Mapping
 from html import escape
 
 WIDTH, LEFT, BAR, GAP, LINE = 860, 190, 30, 16, 20
 MARGIN, TOP = 20, 50
-# Okabe and Ito's palette, then lighter ones.
+# Light enough for black figures on them.
 COLOURS = (
-    *("#999999", "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00"),
-    *("#F0E442", "#5D3A9B", "#A6761D", "#B2DF8A", "#FB9A99", "#444444", "#C0C0FF"),
+    *("#BBBBBB", "#88CCEE", "#F5C26B", "#7FD0B0", "#E3A6CB", "#B9E2FF", "#F0946C"),
+    *("#F3EC78", "#B49AE0", "#D3B27A", "#B2DF8A", "#FB9A99", "#C9C9E8", "#DDDDAA"),
 )
 NARROWEST = 26  # pixels of a part that holds its number
 

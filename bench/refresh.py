@@ -61,4 +61,4 @@ def measure(options: Namespace) -> Report:
 
 
 if __name__ == "__main__":
-    main(measure)
+    main("refresh", measure)

@@ -6,10 +6,13 @@ import os
 import platform
 import statistics
 import sys
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+
+# Where a document holds the table.
+BEGIN, END = "<!-- begin: make bench -->", "<!-- end: make bench -->"
 
 
 class Failed(SystemExit):
@@ -50,9 +53,9 @@ class Row:
         """How the ratio stands to what is hoped for; empty where nothing is."""
         if self.at_most is not None:
             return "holds" if self.ratio.median <= self.at_most else "MISSED"
-        if self.at_least is None or self.aim is None:
+        if self.at_least is None:
             return ""
-        if self.ratio.median >= self.aim:
+        if self.aim is not None and self.ratio.median >= self.aim:
             return "aim reached"
         return "holds" if self.ratio.median >= self.at_least else "MISSED"
 
@@ -61,38 +64,56 @@ class Row:
         """What is hoped for, in words."""
         if self.at_most is not None:
             return f"at most {self.at_most:g}"
-        if self.at_least is None or self.aim is None:
+        if self.at_least is None:
             return ""
-        return f"{self.at_least:g}, aim {self.aim:g}"
+        return f"{self.at_least:g}" + ("" if self.aim is None else f", aim {self.aim:g}")
 
 
-@dataclass
+@dataclass(frozen=True, slots=True)
 class Report:
-    """All that a run found: the ratios, and the figures that they were made of."""
+    """What one part found: the ratios, and the figures that they were made of."""
 
-    rows: list[Row] = field(default_factory=list)
-    figures: dict[str, Any] = field(default_factory=dict)
+    rows: list[Row]
+    figures: Mapping[str, Any]
 
-    def extend(self, other: "Report") -> None:
-        """Take in what another part found."""
-        self.rows += other.rows
-        self.figures |= other.figures
 
-    def table(self) -> str:
-        """The ratios as a Markdown table."""
-        lines = ["| | to | ratio (range) | goal | |", "|---|---|---|---|---|"]
-        lines += [
-            f"| {row.what} | {row.reference} | {row.ratio} | {row.goal} | {row.verdict} |"
-            for row in self.rows
-        ]
-        return "\n".join(lines)
+def table(rows: Iterable[Row]) -> str:
+    """The ratios as a Markdown table."""
+    lines = ["| | to | ratio (range) | goal | |", "|---|---|---|---|---|"]
+    lines += [
+        f"| {row.what} | {row.reference} | {row.ratio} | {row.goal} | {row.verdict} |"
+        for row in rows
+    ]
+    return "\n".join(lines)
 
-    def write(self, path: Path, options: object) -> None:
-        """Write everything as JSON."""
-        rows = [{**asdict(row), "verdict": row.verdict} for row in self.rows]
-        content = {**machine(), "options": vars(options), "rows": rows, "figures": self.figures}
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(content, indent=2, default=str) + "\n")
+
+def keep(path: Path, part: str, report: Report, options: Mapping[str, object]) -> None:
+    """Put what a part found in place of what the file held of it."""
+    kept = json.loads(path.read_text()) if path.exists() else {}
+    rows = [asdict(row) for row in report.rows]
+    kept[part] = {**machine(), "options": options, "rows": rows, "figures": report.figures}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(kept, indent=2, default=str) + "\n")
+
+
+def kept_table(path: Path, parts: Iterable[str]) -> str:
+    """A Markdown table of these parts as the file holds them, with their days and the machine."""
+    kept = json.loads(path.read_text())
+    found = [kept[part] for part in parts if part in kept]
+    rows = [
+        Row(**{**row, "ratio": Ratio(**row["ratio"])}) for part in found for row in part["rows"]
+    ]
+    about = {f"{part['date']}, {part['cores']} cores of {part['processor']}" for part in found}
+    return f"Measured {'; '.join(sorted(about))}.\n\n{table(rows)}"
+
+
+def paste(path: Path, text: str) -> None:
+    """Put the text between the marks in a document. Raises Failed where they are missing."""
+    before, begin, rest = path.read_text().partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not end:
+        raise Failed(f"{path} has no {BEGIN} … {END}")
+    path.write_text(f"{before}{begin}\n{text}\n{end}{after}")
 
 
 def machine() -> dict[str, Any]:

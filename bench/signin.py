@@ -70,4 +70,4 @@ def measure(options: Namespace) -> Report:
 
 
 if __name__ == "__main__":
-    main(measure)
+    main("signin", measure)
