@@ -8,8 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from bench import calls, embedded, growth, memory, refresh, signin
-from bench.load import need_wrk
-from bench.options import Measure, parser, run
+from bench.options import Measure, parser, prepare, run
 from bench.report import kept_table, paste, say, table
 
 PARTS: Mapping[str, Measure] = {
@@ -50,7 +49,7 @@ def main() -> None:
         "--write", action="store_true", help="renew the tables of README.md and docs/performance.md"
     )
     options = options_of.parse_args()
-    need_wrk()
+    prepare()
     rows = [row for part in options.only for row in run(part, PARTS[part], options)]
     if len(options.only) > 1:
         say(f"\n{table(rows)}\n")

@@ -1,6 +1,8 @@
 """The command line of the measurements."""
 
 import argparse
+import signal
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,6 +24,15 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
+def prepare() -> None:
+    """See that there is wrk, and have an end by SIGTERM put away what was started.
+
+    Raises Failed without wrk.
+    """
+    need_wrk()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+
+
 def run(part: str, measure: Measure, options: argparse.Namespace) -> list[Row]:
     """Measure a part, print its table, and write its figures."""
     say(f"Measuring {part}")
@@ -37,6 +48,6 @@ def run(part: str, measure: Measure, options: argparse.Namespace) -> list[Row]:
 def main(part: str, measure: Measure) -> None:
     """Run one measurement as a command."""
     options = parser().parse_args()
-    need_wrk()
+    prepare()
     run(part, measure, options)
     say(f"The figures are in {options.out}")
