@@ -1,6 +1,6 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test prove check schema format lock clean
+.PHONY: help run test prove bench check schema format lock clean
 
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -27,6 +27,9 @@ test: $(DEVELOPING) ## Run the whole suite; make test ARGS="-k login" for a part
 prove: $(DEVELOPING) ## The long trials, whose figures stand in docs/proof.md
 	@$(PY) -m pytest -m proof -s $(ARGS)
 
+bench: $(DEVELOPING) ## The service beside stock peers; make bench ARGS="--only verify --rounds 3"
+	@$(PY) -m bench $(ARGS)
+
 check: $(DEVELOPING) ## Lint, types, import floors, migrations, production settings
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
@@ -51,9 +54,10 @@ format: $(DEVELOPING) ## Rewrite the code in the project's format
 	@$(PY) -m ruff check --fix --exit-zero --quiet .
 	@$(PY) -m ruff format .
 
-lock: $(DEVELOPING) ## Redo both lock files; make lock ARGS=--upgrade for newer versions
+lock: $(DEVELOPING) ## Redo the lock files; make lock ARGS=--upgrade for newer versions
 	@$(COMPILE) $(ARGS) requirements.txt -o requirements.lock
 	@$(COMPILE) $(ARGS) requirements-dev.txt -o requirements-dev.lock
+	@$(COMPILE) $(ARGS) bench/requirements.txt -o bench/requirements.lock
 
 clean: ## Remove the virtual environment and caches; var/ (database, secrets) stays
 	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
