@@ -56,6 +56,13 @@ class Cluster:
         """The nodes that are asked for the others."""
         return ",".join(f"{host}:{port}" for host, port in self._nodes)
 
+    def fresh(self, timeout: float) -> "Cluster":
+        """Itself: its nodes have the time they have."""
+        return self
+
+    def close(self) -> None:
+        """Nothing: the client keeps its connections."""
+
     def line(self) -> "Cluster":
         """Itself: the client serves all threads."""
         return self

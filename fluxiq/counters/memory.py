@@ -17,6 +17,9 @@ from fluxiq.counters.server import NOTE, Server, ServerAway
 
 TOMBSTONE = "!"
 TOMBSTONE_MILLISECONDS = 60_000
+# What is killed must not live on because this process was slow to hear the server; and who kills
+# must not wait half a second for a server that hangs.
+BURIAL_SECONDS = 0.25
 
 # KEYS: the counter, the tallies, the entries. ARGV: the counter's time to live in milliseconds;
 # what a tally is named before and after the id, and its note. The first is empty where nothing is
@@ -131,12 +134,17 @@ class Memory:
 
     def bury(self, names: Sequence[str]) -> bool:
         """Lay a tombstone over each of these entries. False where the server did not take all."""
+        commands = [
+            ("SET", self._make_key(name), TOMBSTONE, "PX", TOMBSTONE_MILLISECONDS) for name in names
+        ]
         try:
-            for name in names:
-                key = self._make_key(name)
-                self._server.call("SET", key, TOMBSTONE, "PX", TOMBSTONE_MILLISECONDS)
+            for command in commands:
+                self._server.call(*command)
         except ServerAway:
-            return False
+            try:
+                self._server.insist(commands, BURIAL_SECONDS)
+            except ServerAway:
+                return False
         return True
 
 

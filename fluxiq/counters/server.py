@@ -2,7 +2,7 @@
 
 import hashlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from django.core.exceptions import ImproperlyConfigured
@@ -57,6 +57,7 @@ class _Line(Protocol):
 
     def ask(self, command: Command) -> Any: ...
     def ask_both(self, first: Command, second: Command) -> tuple[Any, Any]: ...
+    def close(self) -> None: ...
 
 
 class _Thread(threading.local):
@@ -69,13 +70,14 @@ class Server:
 
     def __init__(self, url: str, key_prefix: str, timeout: float, probe_seconds: float) -> None:
         self._line: Callable[[], _Line]
+        self._fresh: Callable[[float], _Line]
         try:
             if is_cluster(url):
                 cluster = Cluster(url, timeout)
-                self._line, address = cluster.line, cluster.address
+                self._line, self._fresh, address = cluster.line, cluster.fresh, cluster.address
             else:
                 wires = Wires(url, timeout, idle_seconds=probe_seconds)
-                self._line, address = wires.mine, wires.address
+                self._line, self._fresh, address = wires.mine, wires.fresh, wires.address
         except (TypeError, ValueError, RedisError):
             # The error's own text may hold a part of the password.
             raise ImproperlyConfigured(
@@ -108,6 +110,18 @@ class Server:
     def call(self, *command: str | bytes | int) -> Any:
         """Send one command and return the reply. Raises ServerAway."""
         return self._guard(self._send, *command)
+
+    def insist(self, commands: Sequence[Command], timeout: float) -> None:
+        """Send these though the server be left alone, over a connection of their own that waits
+        longer: for what must not be missed because one answer was late. Raises ServerAway."""
+        line = self._fresh(timeout)
+        try:
+            for command in commands:
+                line.ask(command)
+        except (RedisError, OSError) as error:
+            raise ServerAway from error
+        finally:
+            line.close()
 
     def ride(self, *command: str | int, otherwise: Callable[[], None]) -> None:
         """Send this command along with this thread's next one, in the same trip.

@@ -147,6 +147,10 @@ class Wires:
         address = where.get("path") or f"{where.get('host', 'localhost')}:{where.get('port', 6379)}"
         return f"{address}/{where.get('db', 0)}"
 
+    def fresh(self, timeout: float) -> Wire:
+        """A connection of its own, for one who waits so long."""
+        return Wire(self._pool, timeout)
+
     def mine(self) -> Wire:
         """This thread's connection. One that was idle for a while is looked at first."""
         thread, now = self._thread, time.monotonic()
