@@ -40,9 +40,14 @@ def generate(environment: str) -> str:
     return body + checksum(body)
 
 
+def has_shape(key: str, environment: str) -> bool:
+    """Whether this looks like a key of that environment: prefix, length and alphabet."""
+    return key.startswith(PREFIXES[environment]) and _SHAPE.fullmatch(key) is not None
+
+
 def is_well_formed(key: str, environment: str) -> bool:
-    """Whether this could be a key of that environment: prefix, shape and checksum."""
-    if not key.startswith(PREFIXES[environment]) or _SHAPE.fullmatch(key) is None:
+    """Whether this could be a key of that environment: shape and checksum."""
+    if not has_shape(key, environment):
         return False
     return hmac.compare_digest(checksum(key[:-CHECKSUM_LENGTH]), key[-CHECKSUM_LENGTH:])
 

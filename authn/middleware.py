@@ -116,7 +116,7 @@ class Gate:
             found = recognition.recognise(credential, self._request.address)  # type: ignore[attr-defined]
         except KeyRefused as refusal:
             self._refusal = refusal
-            self._use = Use.recalled(refusal.api_key_id, refusal.bucket)
+            self._use = Use.recalled(refusal.api_key_id, refusal.bucket, refusal.tallied_at)
             self.count_address()
             return True
         if found is None:
@@ -124,8 +124,7 @@ class Gate:
         self._verified = found.verified
         principal = found.verified[1]
         origin.name_actor(principal.kind, principal.id)
-        if principal.kind is Kind.API_KEY:
-            self._use = Use.recalled(principal.id, principal.bucket)
+        self._use = found.use
         self._note(found.bucket, found.usage)
         return True
 

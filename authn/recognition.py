@@ -19,6 +19,7 @@ from authn.authentication import Verified
 from authn.models.api_key import KeyRefused, bucket_of
 from authn.ratelimit import Bucket
 from authn.tokens import verified_access
+from authn.usage import Use
 from fluxiq import counters
 from fluxiq.counters import Asked
 from fluxiq.limits import Usage
@@ -28,11 +29,12 @@ NOBODY = AnonymousUser()  # whom an API key acts for: its principal says all the
 
 @dataclass(slots=True)
 class Recognised:
-    """A caller who was remembered: who it is, and what was counted where."""
+    """A caller who was remembered: who it is, what was counted where, and the use of a key."""
 
     verified: Verified
     bucket: Bucket
     usage: Usage
+    use: Use | None = None
 
 
 def recognise(credential: str, address: str) -> Recognised | None:
@@ -48,15 +50,17 @@ def recognise(credential: str, address: str) -> Recognised | None:
 
 
 def _api_key(secret: str, address: str) -> Recognised | None:
-    if not keys.is_well_formed(secret, settings.FLUXIQ_ENVIRONMENT):
+    # The checksum is not asked for: only a key that had the right one was remembered.
+    if not keys.has_shape(secret, settings.FLUXIQ_ENVIRONMENT):
         return None
+    tallied = usage.tallied_with_recall(address)
     owner = bucket_of(secret)
     found = ratelimit.count_remembered(
         "api_key",
         owner,
         settings.RATE_LIMIT_API_KEY[1],
         [remembered.key_name(owner)],
-        usage.tallied_with_recall(address),
+        tallied,
     )
     if found is None:
         return None
@@ -64,9 +68,10 @@ def _api_key(secret: str, address: str) -> Recognised | None:
     key = remembered.read_key(_entries(asked)[0])
     if key.until <= time.time():
         _take_back(asked)
-        raise KeyRefused(key.principal.id, owner)
+        raise KeyRefused(key.principal.id, owner, tallied.at)
     bucket = ratelimit.bucket_of(key.principal)
-    return Recognised((NOBODY, key.principal), bucket, bucket.usage(counted))
+    use = Use.recalled(key.principal.id, owner, tallied.at)
+    return Recognised((NOBODY, key.principal), bucket, bucket.usage(counted), use)
 
 
 def _access_token(encoded: str) -> Recognised | None:

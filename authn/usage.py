@@ -22,7 +22,6 @@ from http import HTTPStatus
 
 from django.conf import settings
 from django.db import connections
-from django.utils import timezone
 
 from authn.models import ApiKey, ApiKeyUsage
 from authn.models.usage import HourOfUse
@@ -63,16 +62,16 @@ _ADDS = {
 class Use:
     """One request that came with a known API key, tallied beside the key's bucket."""
 
-    def __init__(self, api_key_id: str, bucket: str) -> None:
+    def __init__(self, api_key_id: str, bucket: str, at: int | None = None) -> None:
         self._api_key_id = api_key_id
         self._bucket = bucket
-        self._at = _microseconds()
+        self._at = at or _microseconds()
         self._is_admitted = False
 
     @classmethod
-    def recalled(cls, api_key_id: str, bucket: str) -> "Use":
-        """A live key's request that was tallied with the count that recalled the key."""
-        use = cls(api_key_id, bucket)
+    def recalled(cls, api_key_id: str, bucket: str, at: int | None) -> "Use":
+        """A live key's request that was tallied, as of then, with the count that recalled it."""
+        use = cls(api_key_id, bucket, at)
         use._is_admitted = True
         _start_mover()
         return use
@@ -84,6 +83,8 @@ class Use:
 
     def end(self, status: int) -> None:
         """Tally how it was answered, where that was not presumed."""
+        if status < HTTPStatus.BAD_REQUEST:
+            return
         match status:
             case HTTPStatus.UNAUTHORIZED | HTTPStatus.FORBIDDEN:
                 self._tally(Outcome.REFUSED_AFTER_ALL if self._is_admitted else Outcome.REFUSED)
@@ -108,7 +109,7 @@ def tallied_with_recall(address: str) -> Tallied:
 
 def _microseconds() -> int:
     """Now, in microseconds of Unix time."""
-    return int(timezone.now().timestamp() * 1_000_000)
+    return time.time_ns() // 1000
 
 
 def _start_mover() -> None:

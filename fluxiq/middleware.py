@@ -53,9 +53,10 @@ class OutermostMiddleware:
         self._headers = {scheme: self._security_headers(scheme) for scheme in ("http", "https")}
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        redirect: HttpResponseBase | None = self._security.process_request(request)
-        if redirect is not None:
-            return redirect
+        if self._security.redirect:
+            redirect: HttpResponseBase | None = self._security.process_request(request)
+            if redirect is not None:
+                return redirect
         meta = request.META
         peer = meta.get("REMOTE_ADDR", "")
         trusted = settings.TRUSTED_PROXIES

@@ -44,10 +44,11 @@ def bucket_of(secret: str) -> str:
 class KeyRefused(Unauthorized):
     """The secret is that of a key, which has ended, or does not serve here or now."""
 
-    def __init__(self, api_key_id: str, bucket: str) -> None:
+    def __init__(self, api_key_id: str, bucket: str, tallied_at: int | None = None) -> None:
         super().__init__()
         self.api_key_id = api_key_id
         self.bucket = bucket
+        self.tallied_at = tallied_at  # microseconds of Unix time; None where no use was tallied yet
 
 
 class ApiKeyQuerySet(models.QuerySet["ApiKey"]):

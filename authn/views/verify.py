@@ -10,7 +10,7 @@ from drf_spectacular.utils import OpenApiParameter, extend_schema
 from fluxiq import ids
 from fluxiq.errors import Forbidden, ValidationFailed
 from fluxiq.http import set_headers
-from fluxiq.principals import Principal
+from fluxiq.principals import Kind, Principal
 from fluxiq.schema import empty
 from fluxiq.scopes import ALL, grants, is_known
 from fluxiq.views import ApiView, SoleRepresentation
@@ -71,6 +71,7 @@ def judge(principal: Principal, permissions: Sequence[str], merchant_id: str | N
     return held
 
 
+_KINDS = {kind: kind.value for kind in Kind}
 NOTHING = b'{"data":{}}'  # what is asked is answered by the headers
 
 
@@ -116,7 +117,7 @@ class VerifyView(SoleRepresentation, ApiView):
         set_headers(
             response,
             {
-                "X-Auth-Kind": principal.kind.value,
+                "X-Auth-Kind": _KINDS[principal.kind],
                 "X-Auth-Subject": principal.id,
                 "X-Auth-Merchants": ",".join(merchants),
                 "X-Auth-Permissions": " ".join(principal.held_at_every(concrete)),

@@ -1,6 +1,8 @@
 """The cast of the tests, and how its members call the API."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 from unittest import mock
 
@@ -160,6 +162,12 @@ class ApiTestCase(TestCase):
         """Give every bucket its whole limit back, for a test of many calls."""
         cache.clear()
 
-    def at(self, moment: Any) -> Any:
-        """A block in which it is that moment, for whatever asks Django's clock."""
-        return mock.patch("django.utils.timezone.now", return_value=moment)
+    @contextmanager
+    def at(self, moment: Any) -> Iterator[None]:
+        """A block in which it is that moment, for whatever asks Django's clock, and for usage."""
+        microseconds = int(moment.timestamp() * 1_000_000)
+        with (
+            mock.patch("django.utils.timezone.now", return_value=moment),
+            mock.patch("authn.usage._microseconds", return_value=microseconds),
+        ):
+            yield
