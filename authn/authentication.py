@@ -7,19 +7,20 @@ third hands its finding to DRF.
 
 import re
 import time
-from typing import Any
+from typing import Any, cast
 
 from django.contrib.auth.models import AnonymousUser
 from django.http import HttpRequest
+from django.utils.functional import SimpleLazyObject
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
 from rest_framework_simplejwt.exceptions import TokenError
 
 from accounts.models import User
-from authn import keys, remembered
+from authn import keys, remembered, unchanged
 from authn.models import ApiKey, Session
 from authn.models.api_key import bucket_of, peppers
-from authn.tokens import AccessToken
+from authn.tokens import verified_access
 from fluxiq.errors import Unauthorized
 from fluxiq.principals import Principal
 
@@ -49,6 +50,11 @@ def b64token(header: str) -> str | None:
     return match.group(1) if match is not None else None
 
 
+def user_when_asked(user_id: str) -> User:
+    """The user, read once something is asked of it: most requests ask the principal alone."""
+    return cast(User, SimpleLazyObject(lambda: User.objects.get(pk=user_id)))
+
+
 class ApiKeyAuthentication(BaseAuthentication):
     """`Authorization: Bearer sk_live_…`."""
 
@@ -57,11 +63,14 @@ class ApiKeyAuthentication(BaseAuthentication):
         credential = bearer(request)
         if credential is None or not credential.startswith(keys.MARKER):
             return None
-        began = time.monotonic()
+        began, stamp, name = time.monotonic(), unchanged.stamp(), bucket_of(credential)
+        known = unchanged.recall(name, stamp)
+        if known is not None:
+            return AnonymousUser(), known
         api_key = ApiKey.objects.verify(credential, request.address)
         if api_key is None:
             raise Unauthorized
-        principal = api_key.principal(bucket_of(credential))
+        principal = api_key.principal(name)
         # One that is bound to addresses is asked about each time. One that just moved to the newest
         # pepper is remembered from its next use on: whoever ends it meanwhile may have known it
         # under the older one.
@@ -69,6 +78,7 @@ class ApiKeyAuthentication(BaseAuthentication):
             until = api_key.ends_at.timestamp() if api_key.ends_at else None
             entry = remembered.write_key(principal, until)
             remembered.remember({remembered.key_name(principal.bucket): entry}, began, until)
+            unchanged.keep(name, stamp, principal, until)
         return AnonymousUser(), principal
 
     def authenticate_header(self, request: Request) -> str:
@@ -85,10 +95,14 @@ class AccessTokenAuthentication(BaseAuthentication):
         if credential is None or credential.startswith(keys.MARKER):
             return None
         try:
-            token = AccessToken(credential)  # type: ignore[arg-type]
+            token = verified_access(credential)
         except TokenError as error:
             raise Unauthorized from error
-        began = time.monotonic()
+        began, stamp = time.monotonic(), unchanged.stamp()
+        name = f"{token.user_id} {token.session_id}"
+        known = unchanged.recall(name, stamp)
+        if known is not None:
+            return user_when_asked(known.id), known
         session = (
             Session.objects.live()
             .select_related("user")
@@ -103,6 +117,7 @@ class AccessTokenAuthentication(BaseAuthentication):
             remembered.user_name(principal.id): remembered.write_user(principal),
         }
         remembered.remember(entries, began, until)
+        unchanged.keep(name, stamp, principal, until)
         return session.user, principal
 
     def authenticate_header(self, request: Request) -> str:

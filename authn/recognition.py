@@ -6,16 +6,13 @@ the database.
 
 import time
 from dataclasses import dataclass
-from typing import cast
 
 from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
-from django.utils.functional import SimpleLazyObject
 from rest_framework_simplejwt.exceptions import TokenError
 
-from accounts.models import User
 from authn import keys, ratelimit, remembered, usage
-from authn.authentication import Verified
+from authn.authentication import Verified, user_when_asked
 from authn.models.api_key import KeyRefused, bucket_of
 from authn.ratelimit import Bucket
 from authn.tokens import verified_access
@@ -93,8 +90,8 @@ def _access_token(encoded: str) -> Recognised | None:
         _take_back(asked)
         return None
     principal = remembered.read_user(user, token.session_id)
-    loaded = SimpleLazyObject(lambda: User.objects.get(pk=principal.id))
-    return Recognised((cast(User, loaded), principal), bucket, bucket.usage(counted))
+    verified = (user_when_asked(principal.id), principal)
+    return Recognised(verified, bucket, bucket.usage(counted))
 
 
 def _entries(asked: Asked) -> list[bytes]:

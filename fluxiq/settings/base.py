@@ -57,6 +57,7 @@ def database(url: str) -> dict[str, Any]:
     config: dict[str, Any] = FileAwareEnv.db_url_config(url)
     options: dict[str, Any] = config.setdefault("OPTIONS", {})
     if config["ENGINE"].endswith("sqlite3"):
+        config["CONN_MAX_AGE"] = None  # to open the file costs more than most requests
         config["OPTIONS"] = {
             **options,
             # IMMEDIATE: a transaction that reads before it writes must not find the file taken.
