@@ -7,6 +7,7 @@ from multiprocessing.synchronize import Event
 from pathlib import Path
 
 import pytest
+from pytest_django import Settings
 
 from accounts.hashers import Argon2id
 from fluxiq.errors import ServiceUnavailable
@@ -55,11 +56,11 @@ def test_a_slot_of_another_process_is_taken_and_free_again_when_it_is_killed(
 
 
 def test_a_hash_that_finds_no_core_is_503_with_retry_after(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: object
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: Settings
 ) -> None:
     monkeypatch.setattr("accounts.hashers.WAIT_SECONDS", 0.02)
     monkeypatch.setattr("accounts.hashers._at_once", lambda: 1)
-    monkeypatch.setattr(settings, "HASHING_SLOTS_PATH", str(tmp_path))
+    settings.HASHING_SLOTS_PATH = str(tmp_path)
     with slot(tmp_path, 1, 0), pytest.raises(ServiceUnavailable) as caught:
         Argon2id().encode("a password", "a salt of sixteen")
     assert caught.value.headers() == {"Retry-After": "2"}
