@@ -1,5 +1,6 @@
 """May this call pass? The question that gateways ask for every other service."""
 
+from collections.abc import Iterable
 from typing import Any, ClassVar
 
 from django.http import HttpResponse
@@ -21,6 +22,11 @@ AUTH_HEADERS = {
     " `*` for platform staff.",
     "X-Auth-Permissions": "Space-separated, wildcards expanded: what is held at every one of them.",
 }
+
+PARAMETERS = frozenset({"permission", "merchant_id"})
+UNKNOWN_PARAMETER = "Unknown parameter."
+TOKENS = frozenset({"access_token", "token"})
+QUERY_TOKEN = "Send it in the Authorization header: URLs are logged."  # noqa: S105 - a message
 
 
 def judge(principal: Principal, permissions: list[str], merchant_id: str | None) -> list[str]:
@@ -51,6 +57,19 @@ def judge(principal: Principal, permissions: list[str], merchant_id: str | None)
     return held
 
 
+def refuse_unknown(names: Iterable[str]) -> None:
+    """Raises ValidationFailed for a parameter that is not read.
+
+    A misspelt `permision` would admit every caller; a token belongs into the header, for URLs are
+    logged.
+    """
+    unknown = [name for name in names if name not in PARAMETERS]
+    if unknown:
+        raise ValidationFailed(
+            {name: [QUERY_TOKEN if name in TOKENS else UNKNOWN_PARAMETER] for name in unknown}
+        )
+
+
 NOTHING = b'{"data":{}}'  # what is asked is answered by the headers
 
 
@@ -66,7 +85,8 @@ class VerifyView(SoleRepresentation, ApiView):
         operation_id="verify",
         summary="Ask whether a call may pass",
         description="Sends on the caller's Authorization header, and names what the call needs;"
-        " without `permission` it only authenticates. Every method is answered alike, OPTIONS too,"
+        " without `permission` it only authenticates. Parameters that are not listed here are"
+        " refused. Every method is answered alike, OPTIONS too,"
         " so that a gateway may pass its own on. The request counts to the caller.",
         parameters=[
             OpenApiParameter(
@@ -88,6 +108,7 @@ class VerifyView(SoleRepresentation, ApiView):
         responses={200: empty("The call may pass."), 403: Forbidden},
     )
     def check(self, request: Any, *args: Any, **kwargs: Any) -> Any:
+        refuse_unknown(request.query_params)
         permissions = request.query_params.getlist("permission")
         unknown = [p for p in permissions if not is_known(p)]
         if unknown:
