@@ -427,6 +427,8 @@ class GatewayFacts:
         ):
             reply = gateway.call("GET", f"{API}/pix", key, headers=lie, source="127.0.0.34")
             assert reply.status == 401, lie
+            # Nor from an address that the service would believe.
+            assert gateway.call("GET", f"{API}/pix", key, headers=lie).status == 401, lie
         assert len(upstream.calls) == 1
 
     @needs_loopback_network
