@@ -96,6 +96,22 @@ class VerifyTests(ApiTestCase):
         query = f"?merchant_id={self.bakery.id}&merchant_id={self.bookshop.id}"
         self.assert_invalid(self.verify(self.otto, query), "merchant_id")
 
+    def test_a_misspelt_parameter_is_400_and_never_passes(self) -> None:
+        for query in ("permision=pix:write", "permission=pix:write&merchant=x", "Permission=x"):
+            name = query.rpartition("&")[2].partition("=")[0]
+            self.assert_invalid(self.verify(self.root, f"?{query}"), name)
+        self.assert_invalid(self.verify(self.root, "?%ff=1&=2"), "", "\N{REPLACEMENT CHARACTER}")
+
+    def test_a_token_in_the_query_is_refused_and_never_serves(self) -> None:
+        _, secret = issue_key(self.bakery, "pix:write")
+        for name in ("access_token", "token"):
+            query = f"?permission=pix:write&{name}={secret}"
+            self.assert_unauthorized(self.verify(None, query))
+            refused = self.verify(secret, query)
+            self.assert_invalid(refused, name)
+            assert "Authorization" in self.error(refused, 400)["details"][name][0]
+            assert secret.encode() not in refused.content
+
     def test_every_method_answers_alike(self) -> None:
         _, secret = issue_key(self.bakery, "pix:write")
         for method in ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND"):
