@@ -50,19 +50,26 @@ def example(request: pytest.FixtureRequest, service: Service, scratch: Path) -> 
             yield stack.enter_context(gateways.nginx(service.gunicorn.port, inner.port))
 
 
-def key(service: Service, *permissions: str, **options: str) -> str:
-    """A new key of the demo's merchant."""
-    chosen = [word for permission in permissions for word in ("--permission", permission)]
-    more = [word for name, value in options.items() for word in (f"--{name}", value)]
-    merchant = service.demo["merchant_id"]
-    return service.manage("issue_api_key", merchant, "--name", "k", *chosen, *more).strip()
+@pytest.fixture(scope="module")
+def keys(service: Service) -> dict[str, str]:
+    """Keys of the demo's merchant: one that may send, one that may not, and one that soon may not."""
+
+    def issue(*options: str) -> str:
+        merchant = service.demo["merchant_id"]
+        return service.manage("issue_api_key", merchant, "--name", "k", *options).strip()
+
+    return {
+        "sender": issue("--permission", "pix:write", "pix:read"),
+        "reader": issue("--permission", "pix:read"),
+        "limited": issue("--permission", "pix:write", "--rate-limit", "3"),
+    }
 
 
 def test_who_holds_the_permission_passes_with_their_limits(
-    service: Service, example: Example
+    service: Service, example: Example, keys: dict[str, str]
 ) -> None:
     for token, limit in (
-        (key(service, "pix:write", "pix:read"), "1000"),
+        (keys["sender"], "1000"),
         (service.sign_in()["access_token"], "100"),
     ):
         reply = example.call("POST", CHARGES, token)
@@ -70,11 +77,13 @@ def test_who_holds_the_permission_passes_with_their_limits(
         assert reply.json["data"]["at"] == [service.demo["merchant_id"]]
         assert reply.json["data"]["by"].startswith(("key_", "usr_"))
         assert reply.headers["x-ratelimit-limit"] == limit
-        assert reply.headers["x-ratelimit-remaining"] == str(int(limit) - 1)
+        assert int(reply.headers["x-ratelimit-remaining"]) < int(limit)
 
 
-def test_who_does_not_is_403_and_told_what_is_missing(service: Service, example: Example) -> None:
-    reply = example.call("POST", CHARGES, key(service, "pix:read"))
+def test_who_does_not_is_403_and_told_what_is_missing(
+    example: Example, keys: dict[str, str]
+) -> None:
+    reply = example.call("POST", CHARGES, keys["reader"])
     assert (reply.status, reply.json["error"]) == (
         403,
         {
@@ -112,12 +121,11 @@ def test_nobody_names_themselves(example: Example) -> None:
         ("X-Auth-Merchants", "*"),
         ("X-Auth-Permissions", "pix:write"),
     ]
-    assert example.call("POST", CHARGES, None, forged).status == 401
+    assert example.call("POST", CHARGES, headers=forged).status == 401
 
 
-def test_too_much_is_429_with_the_time_to_wait(service: Service, example: Example) -> None:
-    token = key(service, "pix:write", **{"rate-limit": "3"})
-    replies = [example.call("POST", CHARGES, token) for _ in range(8)]
+def test_too_much_is_429_with_the_time_to_wait(example: Example, keys: dict[str, str]) -> None:
+    replies = [example.call("POST", CHARGES, keys["limited"]) for _ in range(8)]
     limited = next(reply for reply in replies if reply.status == 429)
     seconds = limited.json["error"]["retry_after"]
     assert limited.json["error"]["code"] == "RATE_LIMITED"
@@ -177,7 +185,7 @@ def test_a_service_that_is_not_there_is_503(asking: Any) -> None:
 def test_the_examples_pass_on_whose_call_it_is(asking: Any) -> None:
     with Stub(granted()) as stub, asking(stub.url) as example:
         headers = [("X-Forwarded-For", "203.0.113.9"), ("X-Request-ID", "id-of-the-gateway")]
-        assert example.call("POST", CHARGES, "key", headers).status == 201
+        assert example.call("POST", CHARGES, "key", headers=headers).status == 201
     (seen,) = stub.seen
     assert seen.query == [("permission", "pix:write")]
     assert seen.headers["authorization"] == "Bearer key"

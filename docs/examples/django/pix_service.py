@@ -14,7 +14,10 @@ settings.configure(
     ALLOWED_HOSTS=["*"],
     ROOT_URLCONF="pix_service",
     SECRET_KEY=os.urandom(32).hex(),
-    REST_FRAMEWORK={"DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"]},
+    REST_FRAMEWORK={
+        "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+        "UNAUTHENTICATED_USER": None,  # django.contrib.auth is not installed
+    },
     FLUXIQ_AUTH_URL=os.environ.get("FLUXIQ_AUTH_URL"),
     FLUXIQ_GATEWAYS=os.environ.get("FLUXIQ_GATEWAYS", "").split(),
 )

@@ -30,10 +30,10 @@ export function requirePermissions(baseUrl, ...permissions) {
       return;
     }
     for (const name of answer.ok ? LIMITS : PASSED_ON) {
-      if (answer.headers.has(name)) response.set(name, answer.headers.get(name));
+      if (answer.headers.has(name)) response.setHeader(name, answer.headers.get(name));
     }
     if (!answer.ok) {
-      response.status(answer.status).send(body);
+      response.status(answer.status).end(body);
       return;
     }
     request.fluxiq = {
