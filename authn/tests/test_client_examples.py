@@ -52,7 +52,7 @@ def example(request: pytest.FixtureRequest, service: Service, scratch: Path) -> 
 
 @pytest.fixture(scope="module")
 def keys(service: Service) -> dict[str, str]:
-    """Keys of the demo's merchant: one that may send, one that may not, and one that soon may not."""
+    """Keys of the demo's merchant: a sender, a reader, and a sender of few calls."""
 
     def issue(*options: str) -> str:
         merchant = service.demo["merchant_id"]
