@@ -129,6 +129,12 @@ class VerifyTests(ApiTestCase):
         }
         self.assert_unauthorized(self.verify(None, "", "OPTIONS", **preflight))
 
+    def test_a_credential_in_the_url_is_none(self) -> None:
+        _, secret = issue_key(self.bakery, "pix:write")
+        for name in ("access_token", "token", "api_key", "authorization"):
+            query = f"?permission=pix:write&{name}={secret}"
+            self.assert_unauthorized(self.verify(None, query))
+
     def test_a_bad_credential_is_401_and_counts_to_the_address(self) -> None:
         response = self.verify("sk_live_" + "0" * 38, "?permission=nope")
         self.assert_unauthorized(response)
