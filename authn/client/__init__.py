@@ -4,7 +4,7 @@
     grant = verifier.verify(request.headers.get("Authorization"), "pix:write")  # or raises Refused
 
 The package needs nothing else of this project: copy it, or vendor it, into a service. It needs
-httpx2 (or httpx); `authn.client.drf` needs Django REST framework, `authn.client.django` Django,
+httpx; `authn.client.drf` needs Django REST framework, `authn.client.django` Django,
 and `authn.client.jwks` PyJWT with cryptography. How to use it: docs/services.md.
 """
 

@@ -22,10 +22,10 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
+import httpx
 import jwt
 
 from authn.client import answers
-from authn.client._http import httpx
 
 logger = logging.getLogger("authn.client")
 

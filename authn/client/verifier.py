@@ -10,8 +10,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import httpx
+
 from authn.client import answers
-from authn.client._http import httpx
 from authn.client.answers import Grant
 
 PATH = "/api/v1/auth/verify"
@@ -62,7 +63,7 @@ class Question:
         )
 
 
-_Answer = tuple[int, "httpx.Headers", bytes]
+_Answer = tuple[int, httpx.Headers, bytes]
 
 
 def question(
@@ -126,7 +127,7 @@ class _Settings:
             "trust_env": False,
         }
 
-    def _timeouts(self, deadline: float) -> "httpx.Timeout":
+    def _timeouts(self, deadline: float) -> httpx.Timeout:
         left = max(deadline - time.monotonic(), 0.001)
         return httpx.Timeout(left, connect=min(left, CONNECT_SECONDS))
 
@@ -140,7 +141,7 @@ class Verifier(_Settings):
     Connections are kept and used again. Answers are not: each call is asked about.
     """
 
-    _client: "httpx.Client | None"
+    _client: httpx.Client | None
 
     def __init__(
         self,
@@ -220,7 +221,7 @@ class Verifier(_Settings):
                     raise httpx.ReadTimeout("the body did not end in time")
             return response.status_code, response.headers, body
 
-    def _connected(self) -> "httpx.Client":
+    def _connected(self) -> httpx.Client:
         with self._lock:
             if self._client is None:
                 self._client = httpx.Client(**self._options)
@@ -247,7 +248,7 @@ os.register_at_fork(after_in_child=_after_fork)
 class AsyncVerifier(_Settings):
     """As Verifier, for one event loop of asyncio."""
 
-    _client: "httpx.AsyncClient | None" = None
+    _client: httpx.AsyncClient | None = None
 
     async def verify(
         self,

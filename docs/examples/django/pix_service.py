@@ -1,6 +1,6 @@
 """A FluxiQ service in one file: who may send a PIX is asked, not known.
 
-pip install django djangorestframework httpx2 gunicorn
+pip install django djangorestframework httpx gunicorn
 FLUXIQ_AUTH_URL=http://127.0.0.1:8000 gunicorn pix_service:application
 """
 
