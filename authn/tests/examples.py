@@ -1,10 +1,10 @@
 """The services of docs/examples, each run as its reader would run it."""
 
 import http.client
+import json
 import os
 import shutil
 import socket
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -63,15 +63,11 @@ def _running(
 
 @contextmanager
 def django_example(scratch: Path, **settings: str) -> Iterator[Example]:
-    """The Django service, where nothing of this project is but a copy of authn/client.
-
-    It has httpx and no httpx2: the tests of the client itself have both, and use the latter.
-    """
+    """The Django service, where nothing of this project is but a copy of authn/client."""
     package = scratch / "authn" / "client"
     if not package.exists():
         ignored = shutil.ignore_patterns("__pycache__")
         shutil.copytree(PROJECT / "authn" / "client", package, ignore=ignored)
-        (scratch / "httpx2.py").write_text("raise ImportError('not installed here')\n")
         shutil.copy(EXAMPLES / "django" / "pix_service.py", scratch)
     port = free_port()
     kept = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
@@ -84,23 +80,23 @@ def django_example(scratch: Path, **settings: str) -> Iterator[Example]:
 
 
 def node() -> Path:
-    """Node, with what the example needs installed. Raises EngineUnavailable."""
-    program, npm = shutil.which("node"), shutil.which("npm")
-    if program is None or npm is None:
+    """Node, where what the example needs is installed. Raises EngineUnavailable."""
+    program = shutil.which("node")
+    if program is None:
         raise EngineUnavailable("no Node: apt-get install nodejs npm")
-    lock, installed = EXPRESS / "package-lock.json", EXPRESS / "node_modules" / ".fluxiq-lock"
-    if not installed.exists() or installed.read_bytes() != lock.read_bytes():
-        done = subprocess.run(
-            [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"],
-            cwd=EXPRESS,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if done.returncode != 0:
-            raise EngineUnavailable(f"npm ci failed:\n{done.stderr}")
-        installed.write_bytes(lock.read_bytes())
+    if _packages(EXPRESS / "node_modules" / ".package-lock.json") != _packages(
+        EXPRESS / "package-lock.json"
+    ):
+        raise EngineUnavailable("no Node packages: npm ci, in docs/examples/express")
     return Path(program)
+
+
+def _packages(lock: Path) -> dict[str, str]:
+    """The integrity of each package that a lock file of npm names; none where it is not there."""
+    if not lock.exists():
+        return {}
+    packages = json.loads(lock.read_text())["packages"]
+    return {path: package["integrity"] for path, package in packages.items() if path}
 
 
 @contextmanager
@@ -108,6 +104,6 @@ def express_example(program: Path, auth_url: str) -> Iterator[Example]:
     """The Express service."""
     port = free_port()
     environment = {"PATH": os.environ["PATH"], "FLUXIQ_AUTH_URL": auth_url, "PORT": str(port)}
-    command = [program, "server.js"]
+    command: list[str | Path] = [program, "server.js"]
     with _running("the Express example", port, command, environment, EXPRESS) as example:
         yield example
