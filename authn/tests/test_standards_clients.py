@@ -3,21 +3,21 @@
 import json
 import subprocess
 from collections.abc import Iterator
-from contextlib import ExitStack
 from typing import Any
 
-import httpx2
+import httpx
 import jwt
 import pytest
 from authlib.integrations.httpx_client import OAuth2Client
+from django.test import override_settings
 from joserfc import jwt as joserfc
 from joserfc.jwk import KeySet
 
 from authn.client import Refused
 from authn.client.jwks import TokenVerifier
 from authn.tests import examples
-from authn.tests.test_signing import PRIVATE, pem
-from fluxiq.tests.engines import Gunicorn, require
+from authn.tests.test_signing import BACKEND, PRIVATE, pem
+from fluxiq.tests.engines import require
 from fluxiq.tests.served import EMBEDDED, NO_LIMITS, Service, serving
 
 pytestmark = pytest.mark.engine
@@ -36,12 +36,10 @@ def service() -> Iterator[Service]:
 def tokens(service: Service) -> dict[str, str]:
     """An access token of the owner signed by each key, as after rotations of the ring."""
     signed = {"ES256": service.sign_in()["access_token"]}
-    with ExitStack() as stack:
-        for turn, algorithm in ((1, "EdDSA"), (2, "RS256")):
-            ring = ",".join(RING[turn:] + RING[:turn])
-            environment = {**service.environment, "JWT_SIGNING_KEYS": ring}
-            other = stack.enter_context(Gunicorn(environment, workers=1))
-            signed[algorithm] = Service(other, environment, service.demo).sign_in()["access_token"]
+    claims = jwt.decode(signed["ES256"], options={"verify_signature": False})
+    for turn, algorithm in ((1, "EdDSA"), (2, "RS256")):
+        with override_settings(JWT_SIGNING_KEYS=",".join(RING[turn:] + RING[:turn])):
+            signed[algorithm] = BACKEND.encode(claims)
     return signed
 
 
@@ -49,7 +47,7 @@ def test_authlib_introspects_with_a_service_key(service: Service, tokens: dict[s
     service_key = service.manage("issue_api_key", "--service", "--name", "pix service").strip()
     url = service.gunicorn.url + "/api/v1/auth/introspect"
 
-    def with_the_service_key(method: str, uri: str, headers: Any, body: Any) -> Any:
+    def with_the_service_key(client: Any, method: str, uri: str, headers: Any, body: Any) -> Any:
         return uri, {**headers, "Authorization": f"Bearer {service_key}"}, body
 
     with OAuth2Client(token_endpoint_auth_method=with_the_service_key) as client:
@@ -70,8 +68,10 @@ def test_authlib_introspects_with_a_service_key(service: Service, tokens: dict[s
         assert introspect("rubbish") == {"active": False}
 
 
+# RFC 9864 names the curves apart; `EdDSA` is what most libraries still write and read.
+@pytest.mark.filterwarnings("ignore:EdDSA is deprecated via RFC 9864")
 def test_joserfc_verifies_by_the_published_keys(service: Service, tokens: dict[str, str]) -> None:
-    keys = KeySet.import_key_set(httpx2.get(service.gunicorn.url + "/.well-known/jwks.json").json())
+    keys = KeySet.import_key_set(httpx.get(service.gunicorn.url + "/.well-known/jwks.json").json())
     registry = joserfc.JWTClaimsRegistry(
         iss={"essential": True, "value": "fluxiq"},
         aud={"essential": True, "value": "fluxiq"},
@@ -116,4 +116,5 @@ def test_our_own_verifier_reads_them_and_cannot_see_a_sign_out(
         verifier.verify(f"Bearer {pair['refresh_token']}")
     assert service.call("POST", "/api/v1/auth/logout", pair["access_token"]).status == 204
     assert service.call("GET", "/api/v1/auth/me", pair["access_token"]).status == 401
-    assert verifier.verify(f"Bearer {pair['access_token']}")  # the trade-off that its page states
+    # The trade-off that its page states.
+    assert verifier.verify(f"Bearer {pair['access_token']}").subject.startswith("usr_")
