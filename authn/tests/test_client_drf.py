@@ -20,6 +20,8 @@ from authn.client.drf import DeclaredPermissions, GatewayAuthentication, VerifyA
 from authn.tests.stub import LIMITS, UNAUTHORIZED, Stub, error, granted, http
 from fluxiq.tests.engines import free_port
 
+pytestmark = pytest.mark.engine  # no database is touched: once is enough
+
 HEADERS = {name.replace("_", "-"): value for name, value in LIMITS.items()}
 
 

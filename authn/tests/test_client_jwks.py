@@ -16,6 +16,8 @@ from authn.client.jwks import TokenVerifier
 from authn.tests.stub import UNAUTHORIZED, Seen, Stub, error, granted, http
 from authn.tests.test_signing import PRIVATE, b64, claims, forge, pem
 
+pytestmark = pytest.mark.engine  # no database is touched: once is enough
+
 RING = ",".join(f"{alg.lower()}-1:{alg}:{pem(private)}" for alg, private in PRIVATE.items())
 KIDS = {alg: f"{alg.lower()}-1" for alg in PRIVATE}
 

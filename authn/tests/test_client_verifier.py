@@ -16,6 +16,8 @@ from authn.client import AsyncVerifier, Grant, Refused, Verifier
 from authn.tests.stub import LIMITS, UNAUTHORIZED, Seen, Stub, error, granted, http
 from fluxiq.tests.engines import PROJECT, free_port
 
+pytestmark = pytest.mark.engine  # no database is touched: once is enough
+
 KEY = "Bearer sk_live_0123456789ABCDEFGHIJKLMNOPQRSTUV28hqg7"
 TIMEOUT = 0.5
 

@@ -36,7 +36,7 @@ def read_question(query: str) -> tuple[tuple[str, ...], str | None]:
     """The permissions and the merchant that a query asks about; the same few come all the time.
 
     Raises ValidationFailed, also for a parameter that is not read: a misspelt `permision` would
-    admit every caller, and a token belongs into the header. Raises TooManyFieldsSent as Django does.
+    admit every caller, and a token belongs into the header; and TooManyFieldsSent as Django does.
     """
     parameters = QueryDict(query.encode("iso-8859-1"))  # as WSGI has it
     unread = parameters.keys() - PARAMETERS
