@@ -18,6 +18,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -415,6 +416,8 @@ def traefik(auth: int, upstream: int, edit: Edit | None = None) -> Iterator[Gate
         "127.0.0.1:8081": f"127.0.0.1:{verify}",
         "api.example.com": "127.0.0.1",
     }
+    loaded = "http:\n  routers:\n    loaded: {rule: Path(`/loaded`), service: nobody}\n"
+    routes["http:\n  routers:\n"] = loaded
     (directory / "fluxiq.yml").write_text(render("traefik/fluxiq.yml", routes, edit))
     start = {
         '":8080"': f'"127.0.0.1:{port}"',
@@ -428,13 +431,17 @@ def traefik(auth: int, upstream: int, edit: Edit | None = None) -> Iterator[Gate
     command: list[str | Path] = [program, f"--configFile={file}"]
     # It would give idle connections ten seconds to end.
     with _running("traefik", port, directory, command, stop_signal="KILL") as gateway:
-        # It listens before it has read its routes.
-        asking = replace(gateway, port=verify)
-        gateway.process.wait_until(
-            lambda: asking.call("GET", "/api/v1/auth/verify").status != HTTPStatus.NOT_FOUND,
-            what="traefik",
-        )
+        # It listens before it has read its routes, and takes them up at one port after the other.
+        for entry in (gateway, replace(gateway, port=verify)):
+            gateway.process.wait_until(partial(_routes, entry), what="traefik")
         yield gateway
+
+
+def _routes(entry: Gateway) -> bool:
+    """Whether Traefik knows its routes at this port, where `nobody` answers for /loaded."""
+    if not _listens(entry.port):
+        return False
+    return entry.call("GET", "/loaded").status == HTTPStatus.SERVICE_UNAVAILABLE
 
 
 def _is_root() -> bool:

@@ -12,4 +12,5 @@ class TestCaddy(GatewayFacts):
     """Everything holds."""
 
     start = staticmethod(caddy)
+    network = "127.0.2"
     misspelling = ('/pix(/|$)" pix:read', '/pix(/|$)" pix:raed')

@@ -12,4 +12,5 @@ class TestNginx(GatewayFacts):
     """Everything holds."""
 
     start = staticmethod(nginx)
+    network = "127.0.1"
     misspelling = ("pix:read;", "pix:raed;")
