@@ -34,11 +34,8 @@ PLOT = Path("docs") / "images" / "request-cost.svg"
 REST = "Django: request, handler, response"
 STEPS: Mapping[str, tuple[str, ...]] = {
     "other middleware": (
-        "django.middleware.security:SecurityMiddleware.__call__",
-        "fluxiq.middleware:RequestOriginMiddleware.__call__",
-        "whitenoise.middleware:WhiteNoiseMiddleware.__call__",
-        "fluxiq.middleware:CorsForBrowsersMiddleware.__call__",
-        "fluxiq.middleware:StaffConsoleMiddleware.__call__",
+        "fluxiq.middleware:OutermostMiddleware.__call__",
+        "fluxiq.middleware:BrowserMiddleware.__call__",
     ),
     "routing": ("django.urls.resolvers:URLResolver.resolve",),
     "the gate: decide, settle, headers": (
@@ -54,11 +51,7 @@ STEPS: Mapping[str, tuple[str, ...]] = {
         "merchants.views:AccountListView.get",
     ),
     "read the rows": ("merchants.models.payment_account:PaymentAccountManager.newest_shown",),
-    "the pool: take, check, give back": (
-        "django.db.backends.base.base:BaseDatabaseWrapper.connect",
-        "django.db.backends.base.base:BaseDatabaseWrapper.close",
-    ),
-    "the statement": ("django.db.backends.utils:CursorWrapper.execute",),
+    "the pool and the statement": ("fluxiq.database:read",),
     "render JSON": ("rest_framework.response:Response.render",),
 }
 
