@@ -10,7 +10,8 @@ from urllib.parse import urlsplit
 
 from redis.backoff import NoBackoff
 from redis.cluster import ClusterNode, RedisCluster
-from redis.exceptions import ResponseError
+from redis.exceptions import ConnectionError as NoAnswer
+from redis.exceptions import RedisClusterException, ResponseError
 from redis.retry import Retry
 
 from fluxiq.counters.wire import Command
@@ -69,7 +70,10 @@ class Cluster:
 
     def ask(self, command: Command) -> Any:
         """Send a command to the node of its keys and return the reply. Raises RedisError."""
-        return self._connected().execute_command(*command)  # type: ignore[no-untyped-call]
+        try:
+            return self._connected().execute_command(*command)  # type: ignore[no-untyped-call]
+        except RedisClusterException as error:  # which, alone of redis-py's, is no RedisError
+            raise NoAnswer("no node of the cluster answers for this") from error
 
     def ask_both(self, first: Command, second: Command) -> tuple[Any, Any]:
         """Send two commands and return both replies, those that are errors as they are.

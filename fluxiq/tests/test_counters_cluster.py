@@ -12,7 +12,7 @@ from django.core.exceptions import ImproperlyConfigured
 from redis import Redis
 
 from fluxiq.counters import SharedCounters, Tallied, tag_of
-from fluxiq.tests.engines import Engine, require, start_cluster
+from fluxiq.tests.engines import Engine, free_port, require, start_cluster
 
 pytestmark = pytest.mark.engine
 
@@ -188,6 +188,13 @@ def test_each_host_counts_while_a_node_is_away_and_together_again_after(tmp_path
         for server in servers:
             server.resume()
             server.stop()
+
+
+def test_each_host_counts_where_no_node_answers(tmp_path: Path) -> None:
+    counters = made(f"redis+cluster://127.0.0.1:{free_port()}", tmp_path)
+
+    assert [count(counters, "busy") for _ in range(3)] == [1, 2, 3]
+    assert counters.breaker.is_open
 
 
 @pytest.mark.parametrize(
