@@ -53,10 +53,6 @@ class OutermostMiddleware:
         self._headers = {scheme: self._security_headers(scheme) for scheme in ("http", "https")}
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        if self._security.redirect:
-            redirect: HttpResponseBase | None = self._security.process_request(request)
-            if redirect is not None:
-                return redirect
         meta = request.META
         peer = meta.get("REMOTE_ADDR", "")
         trusted = settings.TRUSTED_PROXIES
@@ -68,10 +64,17 @@ class OutermostMiddleware:
         request.address = origin.address  # type: ignore[attr-defined]
         request.request_id = origin.request_id  # type: ignore[attr-defined]
         with working_as(origin):
-            response = self.get_response(request)
+            response = self._redirect(request) or self.get_response(request)
         set_headers(response, {"X-Request-ID": origin.request_id})
         set_missing_headers(response, self._headers[request.scheme or "http"])
         return response
+
+    def _redirect(self, request: HttpRequest) -> HttpResponseBase | None:
+        """To https, where that is asked for and the request came without."""
+        if not self._security.redirect:
+            return None
+        redirect: HttpResponseBase | None = self._security.process_request(request)
+        return redirect
 
     def _security_headers(self, scheme: str) -> dict[str, str]:
         environ = {"REQUEST_METHOD": "GET", "wsgi.input": BytesIO(), "wsgi.url_scheme": scheme}

@@ -5,7 +5,7 @@ import re
 from typing import Any
 from unittest import mock
 
-from django.test import override_settings
+from django.test import Client, SimpleTestCase, override_settings
 
 from fluxiq import origin
 from fluxiq.addresses import parse_networks
@@ -123,3 +123,13 @@ class OriginTests(ApiTestCase):
     def test_what_is_printable_stays(self) -> None:
         assert printable("Mozilla/5.0 (X11; Linux)", 300) == "Mozilla/5.0 (X11; Linux)"
         assert printable("\ud800x\u202ey\x7f", 300) == "xy"
+
+
+class SecureRedirectTests(SimpleTestCase):
+    def test_a_redirect_to_https_is_named_and_protected_too(self) -> None:
+        with self.settings(SECURE_SSL_REDIRECT=True):
+            response = Client().get("/healthz")
+        assert response.status_code == 301
+        assert response.headers["Location"] == "https://testserver/healthz"
+        assert response.headers["X-Request-ID"].startswith("req_")
+        assert response.headers["X-Content-Type-Options"] == "nosniff"
