@@ -60,9 +60,9 @@ class Utf8Alone:
 class Handler(WSGIHandler):
     """Django's, less what it does around each request that is nothing here, and costs a tenth.
 
-    Its signals: our caches have nothing to close, queries are not logged, and connections are
-    looked after as a response is closed. And the URL map and the script's name, which it would set
-    for the thread anew though they are what they always are.
+    Signals: our caches have nothing to close, queries are not logged, and connections that were
+    looked after as the last response was closed need not be again. And the URL map and the script's
+    name, which it would set for the thread anew though they are what they always are.
     """
 
     def __init__(self) -> None:
@@ -70,7 +70,6 @@ class Handler(WSGIHandler):
         signals.request_started.disconnect(reset_queries)
         signals.request_started.disconnect(close_old_connections)
         signals.request_finished.disconnect(close_caches)
-        signals.request_finished.disconnect(close_old_connections)
         signals.request_finished.disconnect(reset_urlconf)
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Any:
@@ -78,7 +77,7 @@ class Handler(WSGIHandler):
             set_script_prefix(environ["SCRIPT_NAME"])
         request = self.request_class(environ)
         response: Any = self._middleware_chain(request)  # type: ignore[attr-defined]
-        response._resource_closers += (request.close, close_old_connections)
+        response._resource_closers.append(request.close)
         if response.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
             phrase, path = response.reason_phrase, request.path
             log_response("%s: %s", phrase, path, response=response, request=request)
