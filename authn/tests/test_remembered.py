@@ -10,6 +10,7 @@ import pytest
 from asgiref.local import Local
 from django.core.cache import cache, caches
 from django.utils import timezone
+from redis import Redis
 
 from accounts.models import User
 from authn import remembered
@@ -33,7 +34,8 @@ class RememberedTests(ApiTestCase):
         """What stands under that name on the server."""
         shared = counters.of_requests()
         assert isinstance(shared, SharedCounters)
-        found: bytes | None = shared._server.call("GET", shared.make_key(name))
+        with Redis.from_url(os.environ["TEST_REDIS_URL"]) as valkey:
+            found: bytes | None = valkey.get(shared.make_key(name))
         return found
 
     def warm(self, caller: Any, path: str = "/auth/me") -> None:
