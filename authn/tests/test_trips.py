@@ -1,12 +1,16 @@
 """What a remembered caller's request costs: one command to Valkey, and no query but the view's."""
 
 import os
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from django.conf import settings
 from redis import Redis
 
+from fluxiq.settings.base import cache
 from fluxiq.tests.base import ApiTestCase
+from fluxiq.tests.engines import Engine, free_port, require, start_valkey
 from fluxiq.tests.factories import issue_key
 
 pytestmark = pytest.mark.skipif(
@@ -17,10 +21,29 @@ TIMES = 5
 BY_SCRIPT = {"mget", "incr", "pexpire", "hincrby", "hget", "hset"}
 
 
+@pytest.fixture(scope="module")
+def valkey() -> Iterator[Engine]:
+    """Commands are counted by server, and the suite's is asked by its other processes too."""
+    server = require(lambda: start_valkey(free_port()))
+    yield server
+    server.stop()
+
+
 class TripTests(ApiTestCase):
+    valkey: Engine
+
+    @pytest.fixture(autouse=True)
+    def counts_on_it(self, valkey: Engine) -> Iterator[None]:
+        self.valkey = valkey
+        alone = cache(valkey.url, settings.CACHES["default"]["OPTIONS"]["fallback"])
+        # Under a name of its own: counters are kept by name.
+        caches = {**settings.CACHES, "alone": alone}
+        with self.settings(CACHES=caches, RATELIMIT_USE_CACHE="alone"):
+            yield
+
     def sent(self, path: str, caller: Any) -> dict[str, int]:
         """The commands that clients sent for so many requests, of a caller who is remembered."""
-        with Redis.from_url(os.environ["TEST_REDIS_URL"]) as valkey:
+        with Redis.from_url(self.valkey.url) as valkey:
             for _ in range(2):
                 assert self.get(path, caller).status_code == 200
             valkey.config_resetstat()
