@@ -6,9 +6,11 @@ from collections.abc import Callable, Iterable
 from io import BytesIO
 from typing import Any
 
+from django.conf import settings
 from django.core import checks
 from django.core.exceptions import ImproperlyConfigured
 from django.core.wsgi import get_wsgi_application
+from django.utils.module_loading import import_string
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "fluxiq.settings.local")
 
@@ -61,3 +63,5 @@ def refuse_misconfiguration() -> None:
 
 application = Utf8Alone(ChunkedBodies(get_wsgi_application()))
 refuse_misconfiguration()
+for start in settings.WORKER_STARTS:
+    import_string(start)()
