@@ -432,4 +432,4 @@ def forbid_granting_beyond(
     """Raises Forbidden, naming the first of these permissions that the principal lacks there."""
     missing = principal.first_missing(permissions, merchant_id)
     if missing is not None:
-        raise Forbidden(missing)
+        raise Forbidden(missing, merchant_id)
