@@ -51,33 +51,29 @@ def verify(expected: Head | None = None, step: Step = ignore) -> Report:
     It reads a chunk at a time, takes no lock, and may run beside writers, the one who seals, and
     a prune. Raises rings.InvalidRing.
     """
-    report = Report()
-    start, faults = beginning()
-    for fault in faults:
-        report.add(fault)
-    position, digest = chain.head()
-    report.first, report.head = start.position, Head(position, digest.hex())
-    for number, found in enumerate(_walk(start, position)):
-        if isinstance(found, Link):
-            report.sound += 1
-        else:
-            report.add(found)
-        step(number + 1)
-    for fault in (*_cut(position, expected), *_outside()):
+    while True:
+        start, faults = beginning()
+        report = _walk(start, step)
+        if beginning()[0] == start:
+            break  # else a prune moved it meanwhile, and some of what was gone went rightly
+    for fault in (*faults, *_cut(report.head.position, expected), *_outside()):
         report.add(fault)
     report.waiting = PendingEvent.objects.count()
     return report
 
 
-def _walk(start: Start, end: int) -> Iterator[Fault | Link]:
-    """What is found from the start on; a prune that runs meanwhile moves the start."""
-    for found in chain.faults(start, end, chain.links(start.position, end)):
-        if isinstance(found, Fault) and found.position is not None:
-            moved, _ = beginning()
-            if moved.position > start.position:
-                yield from _walk(moved, end)
-                return
-        yield found
+def _walk(start: Start, step: Step) -> Report:
+    """What is found from the start to the head."""
+    position, digest = chain.head()
+    report = Report(first=start.position, head=Head(position, digest.hex()))
+    links = chain.links(start.position, position)
+    for number, found in enumerate(chain.faults(start, position, links)):
+        if isinstance(found, Link):
+            report.sound += 1
+        else:
+            report.add(found)
+        step(number + 1)
+    return report
 
 
 def beginning() -> tuple[Start, list[Fault]]:

@@ -14,6 +14,7 @@ def triggers_off() -> Iterator[None]:
     """Without the triggers for a block; they are back after it, as they were."""
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
+            cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")  # or no table can be altered
             for table in TABLES:
                 cursor.execute(f"ALTER TABLE {table} DISABLE TRIGGER USER")
             yield
