@@ -117,7 +117,7 @@ class EveryCommandTests(CommandTestCase):
 
     def test_the_audit_trail_names_the_user_of_the_machine(self) -> None:
         self.run_command("create_merchant", "Bar", "--document", "12345678000195")
-        event = AuditEvent.objects.get(after={"name": "Bar"})
+        event = AuditEvent.objects.get(after__name="Bar")
         assert (event.actor_kind, event.actor_id) == ("command", pwd.getpwuid(os.getuid()).pw_name)
 
 

@@ -88,7 +88,7 @@ class MerchantManager(_MerchantManager["Merchant"]):
             audit.Kind.MERCHANT_CREATED,
             object_id=merchant.id,
             merchant_id=merchant.id,
-            after={"name": name},
+            after={"name": name, "document": merchant.masked_document},
         )
         return merchant
 

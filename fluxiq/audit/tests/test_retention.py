@@ -211,9 +211,9 @@ class RoleTests(RetentionTestCase):
     def test_it_gives_itself_no_leave_above_a_checkpoint(self) -> None:
         sealing.seal()
         self.as_role()
+        self.sql("SET CONSTRAINTS ALL IMMEDIATE")
         with pytest.raises(IntegrityError), transaction.atomic():
             self.sql("INSERT INTO audit_prune VALUES (6, now(), 'test-1', 'x')")
-            self.sql("SET CONSTRAINTS ALL IMMEDIATE")
 
     def test_a_table_of_its_own_in_the_way_does_not_lead_the_triggers_astray(self) -> None:
         self.as_role()
