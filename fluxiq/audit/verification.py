@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from itertools import islice
 
 from django.db.models import Exists, OuterRef
 
@@ -105,7 +104,7 @@ def _cut(head: int, expected: Head | None) -> Iterator[Fault]:
     """Heads that were exported, here or to elsewhere, and that the chain does not hold."""
     known = [
         (checkpoint.position, bytes(checkpoint.digest), "a checkpoint")
-        for checkpoint in Checkpoint.objects.order_by("position").iterator()
+        for checkpoint in Checkpoint.objects.order_by("position")
     ]
     if expected is not None and expected.position > 0:
         known.append((expected.position, bytes.fromhex(expected.digest), "the head that was kept"))
@@ -125,7 +124,7 @@ def _outside() -> Iterator[Fault]:
     waits = PendingEvent.objects.filter(event_id=OuterRef("pk"))
     # One statement, and so one moment: an event that is being sealed is in one of the two.
     events = AuditEvent.objects.filter(~Exists(sealed), ~Exists(waits)).order_by("pk")
-    for event_id in islice(events.values_list("pk", flat=True).iterator(), MAX_FAULTS):
+    for event_id in events.values_list("pk", flat=True)[:MAX_FAULTS]:
         yield Fault(None, event_id, "no seal: it was put in, or its seal removed, past the service")
     there = AuditEvent.objects.filter(pk=OuterRef("event_id"))
     gone = PendingEvent.objects.filter(~Exists(there)).order_by("event_id")

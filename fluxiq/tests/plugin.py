@@ -70,7 +70,7 @@ def flushable_trail(monkeypatch: pytest.MonkeyPatch) -> None:
 
     from fluxiq.tests.trail import triggers_off  # noqa: PLC0415 - as above
 
-    tear_down = TransactionTestCase._fixture_teardown
+    tear_down = TransactionTestCase._fixture_teardown  # type: ignore[attr-defined]
 
     def without_triggers(test: TransactionTestCase) -> None:
         with triggers_off():

@@ -5,13 +5,12 @@ import threading
 import time
 from collections.abc import Callable
 from typing import Any
+from unittest import mock
 
 import pytest
 
 from fluxiq import background
 from fluxiq.background import Recurring
-
-pytestmark = pytest.mark.django_db  # it closes this thread's connections, were there any
 
 
 def until(condition: Callable[[], bool]) -> None:
@@ -56,6 +55,7 @@ def test_what_fails_is_told_and_tried_again_less_and_less_often(
             return len(pauses) > 5
 
     monkeypatch.setattr(recurring, "_stopped", Stopped())
+    monkeypatch.setattr(background, "connections", mock.Mock())
     recurring._run()
     assert pauses == [8, 16, 32, 60, 60, 60]
     assert caplog.messages == ["work failed, and will be tried again"] * 6

@@ -218,8 +218,8 @@ def _as_retention(url: str) -> str:
     with psycopg.connect(url, autocommit=True) as connection:
         exists = "SELECT FROM pg_roles WHERE rolname = 'fluxiq_retention'"
         if connection.execute(exists).fetchone() is None:
-            connection.execute(make)  # type: ignore[arg-type]
-        connection.execute(grant)  # type: ignore[arg-type]
+            connection.execute(make)
+        connection.execute(grant)
     user, at, rest = url.partition("://")[2].rpartition("@")
     assert user + at
     return f"postgres://fluxiq_retention@{rest}"

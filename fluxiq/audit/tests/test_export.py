@@ -94,7 +94,7 @@ class ExportedTests(ExportTestCase):
         self.write(4)
         self.lines = self.export()
 
-    def faults(self, lines: list[dict[str, Any]]) -> list[int | None]:
+    def found(self, lines: list[dict[str, Any]]) -> list[int | None]:
         return [fault.position for fault in self.read(lines).faults]
 
     def test_an_export_that_nobody_touched_is_whole(self) -> None:
@@ -103,29 +103,29 @@ class ExportedTests(ExportTestCase):
 
     def test_a_changed_event_is_found(self) -> None:
         self.lines[2]["event"]["after"] = {"number": 7}
-        assert self.faults(self.lines) == [2]
+        assert self.found(self.lines) == [2]
 
     def test_a_line_that_is_missing_is_found(self) -> None:
-        assert self.faults([*self.lines[:2], *self.lines[3:]]) == [2]
+        assert self.found([*self.lines[:2], *self.lines[3:]]) == [2]
 
     def test_lines_that_are_swapped_are_found(self) -> None:
         one, two = self.lines[2:4]
         one["event"], two["event"] = two["event"], one["event"]
-        assert self.faults(self.lines) == [2, 3]
+        assert self.found(self.lines) == [2, 3]
 
     def test_an_end_that_is_cut_off_is_found(self) -> None:
-        assert self.faults(self.lines[:-1]) == [4]
-        assert self.faults([*self.lines[:-2], self.lines[-1]]) == [3]
+        assert self.found(self.lines[:-1]) == [4]
+        assert self.found([*self.lines[:-2], self.lines[-1]]) == [3]
 
     def test_another_beginning_is_found(self) -> None:
         self.lines[0]["begin"]["before"] = "00" * 32
-        assert self.faults(self.lines) == [1]
+        assert self.found(self.lines) == [1]
 
     def test_a_checkpoint_without_the_key_is_found(self) -> None:
         self.lines[-1]["checkpoint"]["exported_at"] = "2026-01-01T00:00:00.000000Z"
-        assert self.faults(self.lines) == [4]
+        assert self.found(self.lines) == [4]
         with override_settings(AUDIT_KEYS="other:" + "x" * 32):
-            assert len(self.faults(self.lines)) == 2
+            assert len(self.found(self.lines)) == 2
 
     def test_one_that_does_not_follow_on_the_one_before_is_found(self) -> None:
         self.write(2)
@@ -137,7 +137,7 @@ class ExportedTests(ExportTestCase):
 
     def test_what_is_no_export_is_said_by_its_line(self) -> None:
         begin, link = self.lines[0], self.lines[1]
-        for lines, why in (
+        unreadable: tuple[tuple[list[Any], str], ...] = (
             ([], "line 1 does not tell where it begins"),
             ([{}], "line 1 does"),
             ([{"begin": 1}], "line 1 does"),
@@ -146,7 +146,8 @@ class ExportedTests(ExportTestCase):
             ([begin, {**link, "sealed_at": 1}], "line 2 is no link"),
             ([begin, {**link, "event": []}], "line 2 is no link"),
             ([begin, {"checkpoint": {}}], "line 2 is no link"),
-        ):
+        )
+        for lines, why in unreadable:
             with pytest.raises(exported.UnreadableExport, match=why):
                 self.read(lines)
         for text, why in (("nonsense", "is no JSON"), ("[]", "is no object")):
