@@ -8,7 +8,6 @@ is small enough to be one of them.
 from datetime import datetime
 
 from django.db import connection, transaction
-from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
 from fluxiq.audit import chain, ring
@@ -22,33 +21,35 @@ _ADVISORY_LOCK = 0x666C_7578_6971_0001
 
 def seal() -> int:
     """Seal all that waits by now, unless another does. Returns how many were sealed here."""
-    sealed = 0
-    while PendingEvent.objects.exists():
-        count = seal_batch()
-        sealed += count
-        if count < BATCH:
+    sealed, after = 0, ""
+    while PendingEvent.objects.filter(pk__gt=after).exists():
+        batch = seal_batch(after)
+        if batch is None:
             break
+        count, after = batch
+        sealed += count
     return sealed
 
 
 @transaction.atomic
-def seal_batch() -> int:
-    """Seal the first of what waits. Returns how many: 0 where another is sealing."""
+def seal_batch(after: str = "") -> tuple[int, str] | None:
+    """Seal the first of what waits and has an id after that one.
+
+    Returns how many were sealed, and the last id; None where another is sealing, or was.
+    """
     if not _is_sole_writer():
-        return 0
-    # What a trigger did not note itself (an event that is gone, or sealed) keeps nobody waiting.
-    event_of, seal_of = (
-        AuditEvent.objects.filter(pk=OuterRef("event_id")),
-        Seal.objects.filter(event_id=OuterRef("event_id")),
-    )
-    waiting = PendingEvent.objects.filter(Exists(event_of), ~Exists(seal_of)).order_by("event_id")
-    event_ids = list(waiting.values_list("event_id", flat=True)[:BATCH])
+        return None
+    waiting = PendingEvent.objects.filter(pk__gt=after).order_by("pk")
+    event_ids = list(waiting.values_list("pk", flat=True)[:BATCH])
     if not event_ids:
-        return 0
-    events = AuditEvent.objects.filter(pk__in=event_ids).order_by("pk").values(*chain.FIELDS)
-    Seal.objects.bulk_create(_seals(list(events), timezone.now()))
-    PendingEvent.objects.filter(pk__in=event_ids).delete()
-    return len(event_ids)
+        return None
+    # What no trigger noted (an event that is gone, or sealed) stays, and keeps nobody waiting.
+    done = set(Seal.objects.filter(event_id__in=event_ids).values_list("event_id", flat=True))
+    found = AuditEvent.objects.filter(pk__in=event_ids).order_by("pk").values(*chain.FIELDS)
+    events = [event for event in found if event["id"] not in done]
+    Seal.objects.bulk_create(_seals(events, timezone.now()))
+    PendingEvent.objects.filter(pk__in=[event["id"] for event in events]).delete()
+    return len(events), event_ids[-1]
 
 
 def _seals(events: list[chain.Event], now: datetime) -> list[Seal]:

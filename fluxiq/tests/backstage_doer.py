@@ -16,7 +16,7 @@ from accounts.models import User
 from authn import passwords, sessions
 from authn.models import ApiKey, Session
 from fluxiq.audit import models as audit
-from fluxiq.audit import sealing
+from fluxiq.audit import sealing, verification
 from fluxiq.scopes import Role
 from merchants.models import Membership, Merchant
 
@@ -90,20 +90,34 @@ def people(count: int, active: bool) -> list[str]:
     return [user.document for user in User.objects.bulk_create(users)]
 
 
-def write_events(threads: int, each: int) -> int:
+def write_events(threads: int, each: int, seals: bool = True) -> int:
     """Write events from so many threads at once, and seal beside them; how many were written."""
 
     def write(number: int) -> None:
         for event in range(each):
             with transaction.atomic():
                 audit.record(audit.Kind.STAFF_ACTION, object_id=f"{number}", after={"n": event})
-            if event % 10 == number % 10:
+            if seals and event % 10 == number % 10:
                 sealing.seal()
         connections.close_all()
 
     with ThreadPoolExecutor(threads) as pool:
         list(pool.map(write, range(threads)))
     return threads * each
+
+
+def verify_trail() -> dict[str, Any]:
+    """What a verification of the audit trail tells."""
+    return asdict(verification.verify())
+
+
+def refusals_counted() -> int:
+    """How often the trail has it that a permission was refused, told or still counted."""
+    kind = audit.Kind.PERMISSION_REFUSED
+    told = audit.AuditEvent.objects.filter(kind=kind)
+    return sum(tally.count for tally in audit.Tally.objects.filter(kind=kind)) + sum(
+        event.after["count"] for event in told
+    )
 
 
 def write_late(until: str) -> str:
