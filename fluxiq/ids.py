@@ -30,9 +30,9 @@ def new(prefix: Prefix, at: datetime | None = None) -> str:
     return f"{prefix}_{ULID() if at is None else ULID.from_datetime(at)}"
 
 
-def first_at(prefix: Prefix, moment: datetime) -> str:
-    """What no identifier of that moment or later is before, and each earlier one is."""
-    milliseconds = max(0, int(moment.timestamp() * 1000))
+def first_at(prefix: Prefix, moment: datetime, later: int = 0) -> str:
+    """What no identifier of that moment, or so many milliseconds later, is before."""
+    milliseconds = max(0, int(moment.timestamp() * 1000) + later)
     return f"{prefix}_{ULID.from_bytes(milliseconds.to_bytes(6) + bytes(10))}"
 
 

@@ -100,11 +100,11 @@ class AuditEventTests(ApiTestCase):
         assert self.shown("?kind=membership.removed") == []
 
     def test_they_narrow_to_a_period_whose_end_is_outside(self) -> None:
-        self.happened(*(NOON + n * MINUTE for n in range(4)), NOON + timedelta(microseconds=999))
+        self.happened(*(NOON + n * MINUTE for n in range(4)), NOON + timedelta(milliseconds=5))
         for query, expected in (
             ("?from=2026-02-03T12:01:00Z", ["o3", "o2", "o1"]),
             ("?to=2026-02-03T12:01:00Z", ["o4", "o0"]),
-            ("?from=2026-02-03T12:00:00Z&to=2026-02-03T12:00:00.000999Z", ["o0"]),
+            ("?from=2026-02-03T12:00:00Z&to=2026-02-03T12:00:00.005Z", ["o0"]),
             ("?from=2026-02-03T12:00:00.000001Z&to=2026-02-03T12:02:00Z", ["o1", "o4"]),
             ("?from=2026-02-03T09:02:00-03:00&to=2026-02-03T12:03:00", ["o2"]),
             ("?from=2030-01-01T00:00:00Z", []),
@@ -150,16 +150,20 @@ class AuditEventTests(ApiTestCase):
             assert self.call(method, self.path, self.olga, {}).status_code == 405
 
     def test_it_takes_as_many_queries_for_many_events_as_for_few(self) -> None:
-        self.bearer(self.olga)
+        self.shown()  # whoever asked once may be remembered
         counts = []
         for _ in range(2):
             self.happened(*(NOON + n * MINUTE for n in range(10)))
             with CaptureQueriesContext(connection) as queries:
                 self.shown()
             counts.append(len(queries))
-        assert counts == [3, 3]  # the session, its memberships, the events
+        assert counts[0] == counts[1] <= 3, counts  # the session, its memberships, the events
 
     def test_every_listing_is_read_along_an_index(self) -> None:
+        AuditEvent.objects.bulk_create(
+            AuditEvent(kind=kind, actor_kind="user", merchant_id=f"mer_{number % 20}")
+            for number, kind in enumerate(list(Kind) * 60)
+        )
         rows = AuditEvent.objects.filter(merchant_id=self.bakery.id).since(NOON).until(NOON)
         for kind in (None, Kind.API_KEY_ISSUED):
             asked: Any = rows if kind is None else rows.filter(kind=kind)
@@ -172,9 +176,5 @@ class AuditEventTests(ApiTestCase):
     def plan(self, rows: Any) -> str:
         """How the database would read so many of a long list."""
         with connection.cursor() as cursor:
-            if connection.vendor == "postgresql":
-                # A short table is read whole, whatever there is to read it by.
-                cursor.execute("SET LOCAL enable_seqscan = off")
-                cursor.execute("SET LOCAL enable_bitmapscan = off")
-                cursor.execute("SET LOCAL enable_sort = off")
+            cursor.execute("ANALYZE audit_auditevent")
         return str(rows.explain())

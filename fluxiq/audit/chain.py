@@ -122,7 +122,7 @@ def links(start: int, end: int) -> Iterator[Link]:
         start = seals[-1][0] + 1
 
 
-def faults(start: Start, end: int, found: Iterable[Link]) -> Iterator[Fault | Link]:
+def faults(start: Start, found: Iterable[Link]) -> Iterator[Fault | Link]:
     """Walk links in order and yield each that is sound, and a Fault for each that is not.
 
     After a fault the walk goes on from the digest that is there, so that what follows is judged by
@@ -151,8 +151,6 @@ def faults(start: Start, end: int, found: Iterable[Link]) -> Iterator[Fault | Li
         else:
             what = "the event or its seal was changed, or put in another's place"
             yield Fault(link.position, link.event_id, what)
-    if expected <= end:
-        yield _missing(expected, end)
 
 
 def _missing(first: int, last: int) -> Fault:

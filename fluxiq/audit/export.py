@@ -82,7 +82,7 @@ def _write(file: TextIO, start: Start, end: int, step: Step) -> bytes:
     """Write where it begins, and the links. Returns the digest before the last."""
     _line(file, {"begin": {"position": start.position, "before": start.before.hex()}})
     before = digest = start.before
-    found = chain.faults(start, end, chain.links(start.position, end))
+    found = chain.faults(start, chain.links(start.position, end))
     for number, link in enumerate(found):
         if isinstance(link, Fault):
             raise Conflict(f"position {link.position}: {link.what}; nothing was exported")

@@ -56,7 +56,7 @@ def verify(file: TextIO, report: Report | None = None, step: Step = ignore) -> R
         report = Report(first=start.position)
     elif report.head != Head(start.position - 1, start.before.hex()):
         report.add(Fault(start.position, "", "it does not follow on the export before"))
-    for number, found in enumerate(chain.faults(start, 0, reader.links())):
+    for number, found in enumerate(chain.faults(start, reader.links())):
         if isinstance(found, Link):
             report.sound += 1
         else:

@@ -1,7 +1,7 @@
 """The trail of what happened: append-only events, and how one is written."""
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 from typing import Any, Self
 
@@ -25,7 +25,7 @@ __all__ = [
 ]
 
 # An event's id tells the moment of the event, which is its `at`, by as much as this.
-_ID_TOLERANCE = timedelta(seconds=1)
+_ID_TOLERANCE = 1000  # milliseconds
 
 
 class Kind(StrEnum):
@@ -75,15 +75,13 @@ class AuditEventQuerySet(AppendOnlyQuerySet["AuditEvent"]):
 
     def since(self, moment: datetime) -> Self:
         """Events of that moment and later. By the id, which the indexes end with, and exactly."""
-        return self.filter(
-            pk__gte=ids.first_at(ids.Prefix.EVENT, moment - _ID_TOLERANCE), at__gte=moment
-        )
+        first = ids.first_at(ids.Prefix.EVENT, moment, -_ID_TOLERANCE)
+        return self.filter(pk__gte=first, at__gte=moment)
 
     def until(self, moment: datetime) -> Self:
         """Events before that moment."""
-        return self.filter(
-            pk__lt=ids.first_at(ids.Prefix.EVENT, moment + _ID_TOLERANCE), at__lt=moment
-        )
+        first = ids.first_at(ids.Prefix.EVENT, moment, _ID_TOLERANCE)
+        return self.filter(pk__lt=first, at__lt=moment)
 
 
 class AuditEvent(AppendOnlyModel):

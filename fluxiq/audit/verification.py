@@ -66,7 +66,7 @@ def _walk(start: Start, step: Step) -> Report:
     position, digest = chain.head()
     report = Report(first=start.position, head=Head(position, digest.hex()))
     links = chain.links(start.position, position)
-    for number, found in enumerate(chain.faults(start, position, links)):
+    for number, found in enumerate(chain.faults(start, links)):
         if isinstance(found, Link):
             report.sound += 1
         else:

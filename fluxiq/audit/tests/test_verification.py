@@ -138,6 +138,20 @@ class VerificationTests(TrailTestCase):
         (fault,) = self.verify(head).faults
         assert (fault.position, "made anew" in fault.what) == (9, True)
 
+    def test_an_older_link_that_is_put_back_under_a_newer_one_is_found(self) -> None:
+        ((event_id, key_id, sealed_at, digest),) = self.sql(
+            "SELECT event_id, key_id, sealed_at, digest FROM audit_seal WHERE position = 9"
+        )
+        self.tamper("DELETE FROM audit_seal WHERE position = 9")
+        ninth, tenth = self.sealed(2)
+        self.tamper("DELETE FROM audit_seal WHERE position = 9")
+        self.tamper(
+            "INSERT INTO audit_seal (position, event_id, key_id, sealed_at, digest)"
+            " VALUES (9, %s, %s, %s, %s)",
+            *(event_id, key_id, sealed_at, digest),
+        )
+        assert self.faults() == [(10, tenth), (None, ninth)]
+
     def test_a_trail_that_went_on_still_holds_the_head_that_was_kept(self) -> None:
         head = self.verify().head
         self.sealed(3)
