@@ -114,10 +114,9 @@ def verify_trail() -> dict[str, Any]:
 def refusals_counted() -> int:
     """How often the trail has it that a permission was refused, told or still counted."""
     kind = audit.Kind.PERMISSION_REFUSED
-    told = audit.AuditEvent.objects.filter(kind=kind)
-    return sum(tally.count for tally in audit.Tally.objects.filter(kind=kind)) + sum(
-        event.after["count"] for event in told
-    )
+    counts = [tally.count for tally in audit.Tally.objects.filter(kind=kind)]
+    told = [int(event.after["count"]) for event in audit.AuditEvent.objects.filter(kind=kind)]
+    return sum(counts) + sum(told)
 
 
 def write_late(until: str) -> str:
