@@ -52,12 +52,13 @@ def verify(expected: Head | None = None, step: Step = ignore) -> Report:
     """
     while True:
         start, faults = beginning()
+        waiting = PendingEvent.objects.count()  # before the head is read: of 0, all is in the walk
         report = _walk(start, step)
         if beginning()[0] == start:
             break  # else a prune moved it meanwhile, and some of what was gone went rightly
     for fault in (*faults, *_cut(report.head.position, expected), *_outside()):
         report.add(fault)
-    report.waiting = PendingEvent.objects.count()
+    report.waiting = waiting
     return report
 
 
