@@ -88,6 +88,7 @@ class UserManager(BaseUserManager["User"]):
             audit.Kind.USER_CREATED,
             object_id=user.id,
             after={
+                "document": user.masked_document,
                 "name": user.name,
                 "is_superuser": user.is_superuser,
                 "is_staff": user.is_staff,
@@ -150,7 +151,12 @@ class User(AbstractBaseUser, PermissionsMixin):
         if not type(self).objects.filter(pk=self.pk, is_active=True).update(is_active=False):
             return
         self.is_active = False
-        audit.record(audit.Kind.USER_DEACTIVATED, object_id=self.id, after={"reason": reason})
+        audit.record(
+            audit.Kind.USER_DEACTIVATED,
+            object_id=self.id,
+            before={"is_active": True},
+            after={"is_active": False, "reason": reason},
+        )
         access_withdrawn.send(type(self), user=self, reason="user deactivated")
 
     @transaction.atomic
@@ -159,4 +165,9 @@ class User(AbstractBaseUser, PermissionsMixin):
         if not type(self).objects.filter(pk=self.pk, is_active=False).update(is_active=True):
             return
         self.is_active = True
-        audit.record(audit.Kind.USER_REACTIVATED, object_id=self.id)
+        audit.record(
+            audit.Kind.USER_REACTIVATED,
+            object_id=self.id,
+            before={"is_active": False},
+            after={"is_active": True},
+        )

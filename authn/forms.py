@@ -12,7 +12,7 @@ from django.views.decorators.debug import sensitive_variables
 from accounts.forms import MAX_TYPED_DOCUMENT
 from accounts.models import User
 from accounts.passwords import MAX_LENGTH as MAX_PASSWORD
-from authn import passwords, throttle
+from authn import passwords, refusals, throttle
 from authn.models import ApiKey
 from authn.serializers import MAX_NETWORKS
 from fluxiq.addresses import parse_networks
@@ -39,8 +39,9 @@ def prove_staff(document: str, password: str) -> User:
     """
     user = passwords.prove(document, password)
     if not user.is_staff:
-        throttle.Attempt(document).reserve()
-        raise Unauthorized(INVALID_LOGIN)
+        with refusals.of_sign_in(document):
+            throttle.Attempt(document).reserve()
+            raise Unauthorized(INVALID_LOGIN)
     return user
 
 

@@ -6,7 +6,7 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 
 from accounts.models import User
-from authn import notices, sessions, throttle
+from authn import notices, refusals, sessions, throttle
 from fluxiq.audit import models as audit
 from fluxiq.errors import INVALID_LOGIN, Unauthorized, ValidationFailed
 
@@ -17,7 +17,7 @@ def prove(document: str, password: str) -> User:
     Raises RateLimited before any hashing, and Unauthorized with one message, and after the same
     work, whether the document is unknown, the password wrong or the user inactive.
     """
-    with throttle.attempt(document):
+    with refusals.of_sign_in(document), throttle.attempt(document):
         user = User.objects.for_document(document)
         if user is None:
             make_password(password)  # the time that a wrong password costs

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from authn.views import api_keys, me, recovery, tokens, usage, verify
+from authn.views import api_keys, audit_events, me, recovery, tokens, usage, verify
 
 urlpatterns = [
     # Asked far more often than all others, and Django tries routes in their order.
@@ -19,6 +19,7 @@ urlpatterns = [
     path("auth/introspect", tokens.IntrospectView.as_view()),
     path("auth/revoke", tokens.RevokeView.as_view()),
     path("auth/invitations/accept", tokens.InvitationAcceptView.as_view()),
+    path("merchants/<str:merchant_id>/audit-events", audit_events.AuditEventListView.as_view()),
     path("merchants/<str:merchant_id>/api-keys", api_keys.ApiKeyListView.as_view()),
     path("merchants/<str:merchant_id>/api-keys/<str:key_id>", api_keys.ApiKeyView.as_view()),
     path(

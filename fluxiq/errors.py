@@ -67,14 +67,18 @@ class Unauthorized(ApiError):
 
 
 class Forbidden(ApiError):
-    """403: authenticated, but without the permission named (None where there is none to name)."""
+    """403: authenticated, but without the permission named (None where there is none to name).
+
+    `merchant_id` is where it was asked for, as far as that is known; it is not told.
+    """
 
     status_code = 403
     code = "FORBIDDEN"
     message = "Insufficient permissions for this operation"
 
-    def __init__(self, required_permission: str | None = None) -> None:
+    def __init__(self, required_permission: str | None = None, merchant_id: str = "") -> None:
         super().__init__(required_permission=required_permission)
+        self.merchant_id = merchant_id
 
 
 class NotFound(ApiError):

@@ -139,6 +139,20 @@ FIELDS: dict[str, Schema] = {
     "Account.balance": field(
         "A decimal string with two places.", "1520.75", pattern=r"^-?\d+\.\d{2}$"
     ),
+    # The audit trail
+    "AuditEvent.id": _id(Prefix.EVENT, "The event."),
+    "AuditEvent.kind": field("What happened, as `object.event`.", "api_key.issued"),
+    "AuditEvent.at": field("When; of events that are counted by the minute, its beginning.", _NOON),
+    "AuditEvent.actor_kind": field(
+        "Who did it: `user`, `api_key`, or FluxiQ's `staff`, `command` or `system`.", "user"
+    ),
+    "AuditEvent.actor_id": field("`usr_…` or `key_…`; empty of FluxiQ's own.", f"usr_{_ULID}"),
+    "AuditEvent.object_id": field("What it happened to.", f"key_{_ULID}"),
+    "AuditEvent.address": field("From where; empty of FluxiQ's own.", "203.0.113.7"),
+    "AuditEvent.user_agent": field("With what; empty of FluxiQ's own.", "curl/8.5.0"),
+    "AuditEvent.request_id": field("The request, as `X-Request-ID` told it.", REQUEST_ID),
+    "AuditEvent.before": field("The changed fields as they were.", {}),
+    "AuditEvent.after": field("The changed fields as they are since.", {"name": "Production Key"}),
     # Members
     "Member.id": _id(Prefix.MEMBERSHIP, "The membership."),
     **_each("name", _MEMBER_BODIES, field("The person's name at this merchant.", "Otto Lima")),

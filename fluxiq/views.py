@@ -79,7 +79,7 @@ class ApiView(APIView):
         permission = self.required_permission
         owner = str(getattr(found, "merchant_id", ""))
         if permission is not None and not self.principal.holds(permission, owner):
-            raise Forbidden(permission)
+            raise Forbidden(permission, owner)
         return found
 
     def page(self, rows: QuerySet[Any], serializer: type[BaseSerializer[Any]]) -> Response:

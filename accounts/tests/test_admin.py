@@ -248,7 +248,8 @@ class DeactivateTests(ConsoleTestCase):
         assert not User.objects.get(pk=self.olga.pk).is_active
         self.assert_unauthorized(self.get("/auth/me", tokens.access_token))
         (event,) = self.events("user.deactivated")
-        assert (event.actor_id, event.after) == (self.root.id, {"reason": "Left"})
+        assert (event.actor_id, event.before) == (self.root.id, {"is_active": True})
+        assert event.after == {"is_active": False, "reason": "Left"}
 
     def test_many_are_deactivated_from_the_list(self) -> None:
         self.enter(self.root)

@@ -96,20 +96,28 @@ class ApiKeyManager(_ApiKeyManager["ApiKey"]):
         A key of no merchant is a service key. What may be granted is judged by the caller
         (`forbid_granting_beyond`), since staff and commands hold more than any merchant.
         """
+        restrictions = {
+            "expires_at": expires_at,
+            "allowed_ips": list(allowed_ips),
+            "rate_limit": rate_limit,
+        }
         api_key, secret = self._mint(
             merchant=merchant,
             name=name,
             permissions=list(permissions),
             created_by=created_by,
-            expires_at=expires_at,
-            allowed_ips=list(allowed_ips),
-            rate_limit=rate_limit,
+            **restrictions,
         )
         audit.record(
             audit.Kind.API_KEY_ISSUED,
             object_id=api_key.id,
             merchant_id=api_key.merchant_id or "",
-            after={"name": name, "permissions": api_key.permissions, "hint": api_key.hint},
+            after={
+                "name": name,
+                "permissions": api_key.permissions,
+                "hint": api_key.hint,
+                **_printable({k: v for k, v in restrictions.items() if v}),
+            },
         )
         notices.api_key_issued(api_key)
         return api_key, secret
@@ -434,4 +442,4 @@ def forbid_granting_beyond(
     """Raises Forbidden, naming the first of these permissions that the principal lacks there."""
     missing = principal.first_missing(permissions, merchant_id)
     if missing is not None:
-        raise Forbidden(missing)
+        raise Forbidden(missing, merchant_id)

@@ -73,7 +73,8 @@ def database(url: str) -> dict[str, Any]:
         options["prepare_threshold"] = 5 if env.bool("DATABASE_PREPARED_STATEMENTS", True) else None
         options["pool"] = {
             "min_size": 1,
-            "max_size": env.int("DATABASE_POOL_SIZE", env.int("WEB_THREADS", 4)),
+            # One beyond the threads: for what a worker does beside its requests.
+            "max_size": env.int("DATABASE_POOL_SIZE", env.int("WEB_THREADS", 4) + 1),
             "timeout": 2,
         }
     else:
@@ -180,6 +181,9 @@ PASSWORD_RESET_URL = text(
 )
 MAIL_IN_BACKGROUND = True
 
+# What each worker starts beside its requests, once it has loaded (fluxiq.wsgi).
+WORKER_STARTS = ["fluxiq.audit.worker.start"]
+
 PASSWORD_HASHERS = ["accounts.hashers.Argon2id"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "accounts.passwords.LengthValidator"},
@@ -224,7 +228,7 @@ REST_FRAMEWORK = {
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "fluxiq.negotiation.ExactNegotiation",
     "DEFAULT_METADATA_CLASS": None,
     "DEFAULT_SCHEMA_CLASS": "fluxiq.schema.EnvelopeSchema",
-    "EXCEPTION_HANDLER": "fluxiq.errors.drf_exception_handler",
+    "EXCEPTION_HANDLER": "authn.refusals.exception_handler",
     "URL_FORMAT_OVERRIDE": None,
     "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
 }

@@ -3,7 +3,7 @@
 Missing secrets are made once into `var/secrets.env`, which is not in git.
 """
 
-import contextlib
+import fcntl
 import os
 import secrets
 from pathlib import Path
@@ -15,22 +15,27 @@ from fluxiq.settings.base import *  # noqa: F403 - the idiom of layered settings
 from fluxiq.settings.base import BASE_DIR, STATIC_ROOT, cache, database, env, text
 
 VAR = BASE_DIR / "var"
-SECRETS = {"SECRET_KEY": "", "JWT_SIGNING_KEYS": "local-1:", "API_KEY_PEPPERS": "local-1:"}
+SECRETS = {
+    "SECRET_KEY": "",
+    "JWT_SIGNING_KEYS": "local-1:",
+    "API_KEY_PEPPERS": "local-1:",
+    "AUDIT_KEYS": "local-1:",
+}
 
 
 def make_secrets_once(path: Path) -> None:
-    """Write the secrets file unless it is there; of several processes, one does."""
+    """Write to the secrets file what is not in it yet; processes take turns.
+
+    An older file lacks what came later: it is added to, and what it has stays.
+    """
     path.parent.mkdir(mode=0o700, exist_ok=True)
-    if path.exists():
-        return
-    lines = (f"{name}={start}{secrets.token_urlsafe(48)}" for name, start in SECRETS.items())
-    draft = path.with_name(f"{path.name}.{os.getpid()}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write("\n".join(lines) + "\n")
-    with contextlib.suppress(FileExistsError):  # another process was first: its secrets hold
-        os.link(draft, path)
-    draft.unlink()
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+    with os.fdopen(descriptor, "r+", encoding="ascii") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        known = {line.partition("=")[0] for line in file}
+        for name, start in SECRETS.items():
+            if name not in known:
+                file.write(f"{name}={start}{secrets.token_urlsafe(48)}\n")
 
 
 if not all(text(name) for name in SECRETS):
@@ -40,6 +45,7 @@ if not all(text(name) for name in SECRETS):
 SECRET_KEY = text("SECRET_KEY")
 JWT_SIGNING_KEYS = text("JWT_SIGNING_KEYS")
 API_KEY_PEPPERS = text("API_KEY_PEPPERS")
+AUDIT_KEYS = text("AUDIT_KEYS")
 
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
 DATABASES = {"default": database(text("DATABASE_URL", f"sqlite:///{VAR / 'db.sqlite3'}"))}

@@ -8,7 +8,14 @@ from fluxiq.counters import default_location
 from fluxiq.settings.base import *  # noqa: F403 - the idiom of layered settings
 from fluxiq.settings.base import BASE_DIR, BASE_SILENCED, cache, database, env, text
 
-REQUIRED = ("SECRET_KEY", "JWT_SIGNING_KEYS", "API_KEY_PEPPERS", "DATABASE_URL", "ALLOWED_HOSTS")
+REQUIRED = (
+    "SECRET_KEY",
+    "JWT_SIGNING_KEYS",
+    "API_KEY_PEPPERS",
+    "AUDIT_KEYS",
+    "DATABASE_URL",
+    "ALLOWED_HOSTS",
+)
 
 _missing = [name for name in REQUIRED if not text(name)]
 if _missing:
@@ -17,6 +24,7 @@ if _missing:
 SECRET_KEY = text("SECRET_KEY")
 JWT_SIGNING_KEYS = text("JWT_SIGNING_KEYS")
 API_KEY_PEPPERS = text("API_KEY_PEPPERS")
+AUDIT_KEYS = text("AUDIT_KEYS")
 
 DATABASES = {"default": database(text("DATABASE_URL"))}
 COUNTERS_PATH = text("COUNTERS_PATH", str(default_location(str(BASE_DIR))))

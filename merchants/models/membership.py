@@ -71,7 +71,7 @@ class MembershipManager(_MembershipManager["Membership"]):
             audit.Kind.MEMBER_INVITED,
             object_id=membership.id,
             merchant_id=merchant.id,
-            after={"name": name, "role": role},
+            after={"document": membership.masked_document, "name": name, "role": role},
         )
         if email:
             invitations.mail(email, merchant.name, name, secret)
@@ -206,7 +206,8 @@ class Membership(models.Model):
             audit.Kind.MEMBER_ADDED,
             object_id=self.id,
             merchant_id=self.merchant_id,
-            after={"user_id": user.id, "role": self.role},
+            before={"status": self.Status.INVITED},
+            after={"status": self.status, "user_id": user.id, "role": self.role},
             actor=("user", user.id),
         )
         grants_changed.send(Membership, user_id=user.id)

@@ -88,7 +88,7 @@ class MerchantManager(_MerchantManager["Merchant"]):
             audit.Kind.MERCHANT_CREATED,
             object_id=merchant.id,
             merchant_id=merchant.id,
-            after={"name": name},
+            after={"name": name, "document": merchant.masked_document},
         )
         return merchant
 
@@ -178,7 +178,7 @@ def require(principal: Principal, permission: Permission, merchant_id: str) -> N
         if not Merchant.objects.filter(pk=merchant_id).exists():
             raise NotFound
     elif not principal.holds(permission, merchant_id):
-        raise Forbidden(permission)
+        raise Forbidden(permission, merchant_id)
 
 
 def only_merchant(principal: Principal, merchant_id: str | None) -> str:
@@ -197,4 +197,4 @@ def forbid_escalation(principal: Principal, merchant_id: str, role: str) -> None
     """Raises Forbidden, naming the first permission of the role that the principal lacks there."""
     missing = principal.first_missing(permissions_of(role), merchant_id)
     if missing is not None:
-        raise Forbidden(missing)
+        raise Forbidden(missing, merchant_id)
