@@ -111,9 +111,16 @@ class CodeAttempt:
 
 
 def _reserve(bucket: Bucket) -> Usage:
-    reserved = ratelimit.count(bucket)
+    """Count an attempt: what failed in the window, or is under way, this one included.
+
+    What was given back is asked first: then each of it was reserved before this attempt, and is in
+    the count that it is taken from. Asked after, it would hold what was reserved later and refused,
+    and many at once would let one more through. Of an older window it is not taken at all.
+    """
     returned = ratelimit.count(_returns(bucket), increment=False)
-    failures = reserved.count - returned.count
+    reserved = ratelimit.count(bucket)
+    is_of_this_window = reserved.reset - returned.reset < bucket.window // 2
+    failures = reserved.count - (returned.count if is_of_this_window else 0)
     return Usage(bucket.kind, bucket.limit, failures, bucket.window, reserved.reset)
 
 
