@@ -201,7 +201,10 @@ def enrol_page(request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
             )
     enrolment = factors.pending_enrolment(user, noted.get("enrolment", 0))
     if enrolment is None:
-        enrolment = factors.enrol_without_one(user.pk)
+        try:
+            enrolment = factors.enrol_without_one(user.pk)
+        except Conflict:  # enrolled at this moment
+            return HttpResponseRedirect(reverse("admin:login_code"))
         request.session[_PENDING] = {**noted, "enrolment": enrolment.factor_id}
     shown = {"secret": enrolment.secret, "qr_code": totp.qr_data_uri(enrolment.uri), "form": form}
     title = _("Set up the second factor")

@@ -18,6 +18,7 @@ from accounts.models import User
 from authn import passwords
 from authn.mfa import factors
 from authn.models import RecoveryCode, TotpFactor
+from fluxiq.errors import Conflict
 from fluxiq.tests.base import ApiTestCase
 from fluxiq.tests.console import ConsoleTestCase
 from fluxiq.tests.engines import PROJECT
@@ -306,6 +307,21 @@ class StaffEnrolmentTests(SecondStepCase):
         TotpFactor.objects.update(created_at=timezone.now() - timedelta(minutes=31))
         assert self.led_to(self.code(Phone(secret, ()).code(), ENROL)) == ENROL
         assert self.secret() != secret
+
+    def test_an_enrolment_whose_key_is_gone_begins_anew(self) -> None:
+        self.password()
+        secret = self.secret()
+        with override_settings(MFA_KEYS=f"other:{'n' * 32}"):
+            assert self.secret() != secret
+
+    def test_who_enrols_elsewhere_at_this_moment_is_asked_for_it(self) -> None:
+        self.password()
+
+        def too_late(user_id: str) -> None:
+            raise Conflict
+
+        with mock.patch("authn.mfa.factors.enrol_without_one", side_effect=too_late):
+            assert self.led_to(self.client.get(ENROL)) == CODE
 
     def test_who_has_one_is_asked_for_it_and_not_for_another(self) -> None:
         phone = enrol(self.sam)
