@@ -27,9 +27,9 @@ from django.views.decorators.debug import sensitive_variables
 from accounts.models import User
 from authn.forms import try_again
 from authn.mfa import factors, policy, totp
+from authn.mfa.serializers import MAX_CODE
 from authn.models import SecondFactor
 from authn.models.mfa import CHALLENGE_LIFETIME, ENROLMENT_LIFETIME
-from authn.serializers import MAX_CODE
 from fluxiq.audit import models as audit
 from fluxiq.errors import ApiError, Conflict, RateLimited, ServiceUnavailable, Unauthorized
 

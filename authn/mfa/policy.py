@@ -3,7 +3,7 @@
 from django.conf import settings
 
 from accounts.models import User
-from merchants.models import Merchant
+from merchants.models import Membership, Merchant
 
 
 def superuser_lacks_factor(user: User) -> bool:
@@ -35,6 +35,4 @@ def is_required_of(user: User) -> bool:
         return True
     if user.is_staff and settings.MFA_REQUIRED_FOR_STAFF:
         return True
-    return Merchant.objects.filter(
-        require_mfa=True, memberships__user=user, memberships__status="active"
-    ).exists()
+    return Membership.objects.in_force().filter(user=user, merchant__require_mfa=True).exists()

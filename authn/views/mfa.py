@@ -8,9 +8,7 @@ from rest_framework.response import Response
 
 from authn.authentication import user_of
 from authn.mfa import factors, policy, totp
-from authn.models import RecoveryCode
-from authn.models.mfa import ENROLMENT_LIFETIME
-from authn.serializers import (
+from authn.mfa.serializers import (
     MerchantSecurityChange,
     MerchantSecuritySerializer,
     MfaCode,
@@ -20,6 +18,8 @@ from authn.serializers import (
     MfaStatusSerializer,
     RecoveryCodesSerializer,
 )
+from authn.models import RecoveryCode
+from authn.models.mfa import ENROLMENT_LIFETIME
 from fluxiq import ids
 from fluxiq.errors import Conflict, Forbidden, NotFound, Unauthorized, ValidationFailed
 from fluxiq.http import TOKEN_ONLY

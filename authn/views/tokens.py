@@ -12,9 +12,9 @@ from authn import introspection, invitations, passwords, sessions
 from authn.authentication import bearer
 from authn.keys import MARKER
 from authn.mfa import login
+from authn.mfa.serializers import LoginCompletion
 from authn.serializers import (
     InvitationAcceptance,
-    LoginCompletion,
     LoginRequest,
     RefreshRequest,
     TokenPairSerializer,

@@ -126,6 +126,14 @@ def test_of_ten_uses_of_one_challenge_at_once_one_signs_in(stage: Stage) -> None
     assert person.call("GET", "/auth/mfa").json["data"]["recovery_codes_left"] == 9
 
 
+def test_a_body_of_delete_arrives(stage: Stage) -> None:
+    person = stage.person()
+    code = person.enrol().recovery_codes[0]
+    body = {"current_password": PASSWORD, "code": code}
+    assert person.call("DELETE", "/auth/mfa", body).status == HTTPStatus.NO_CONTENT
+    assert person.log_in().status == HTTPStatus.OK
+
+
 def test_of_twenty_wrong_codes_at_once_five_are_tried(stage: Stage) -> None:
     for _ in range(3):
         person = stage.person()
