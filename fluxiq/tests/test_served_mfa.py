@@ -157,7 +157,8 @@ def test_of_twenty_wrong_passwords_at_once_five_are_tried(stage: Stage) -> None:
 def test_no_session_without_the_factor_outlives_its_confirmation(stage: Stage) -> None:
     """Passwords are proved all the while, so that some sign-ins straddle the confirmation."""
     for _ in range(3):
-        person, stop, tokens = stage.person(), threading.Event(), []
+        person, stop = stage.person(), threading.Event()
+        tokens: list[str] = []
 
         def keep_signing_in(person: Person, stop: threading.Event, tokens: list[str]) -> None:
             while not stop.is_set():
