@@ -42,6 +42,7 @@ check: $(DEVELOPING) ## Lint, types, import floors, migrations, production setti
 		JWT_SIGNING_KEYS="k1:$$(throwaway)" \
 		API_KEY_PEPPERS="p1:$$(throwaway)" \
 		AUDIT_KEYS="a1:$$(throwaway)" \
+		MFA_KEYS="m1:$$(throwaway)" \
 		ALLOWED_HOSTS=auth.example.com \
 		DATABASE_URL=postgres://fluxiq@127.0.0.1:5432/fluxiq \
 		REDIS_URL=redis://127.0.0.1:6379/0 \

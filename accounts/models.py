@@ -115,6 +115,9 @@ class User(AbstractBaseUser, PermissionsMixin):
     is_active = models.BooleanField(default=True)
     is_staff = models.BooleanField("staff status", default=False)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
+    # Since when a second factor is asked for at sign-in: kept here by the floor that knows factors,
+    # so that whoever reads the user knows, and locking this row settles it.
+    mfa_enrolled_at = models.DateTimeField(null=True, blank=True, editable=False)
 
     objects: ClassVar[UserManager] = UserManager()
 
@@ -139,6 +142,11 @@ class User(AbstractBaseUser, PermissionsMixin):
     def masked_document(self) -> str:
         """The document as far as it may be shown."""
         return documents.mask(self.document)
+
+    @property
+    def has_second_factor(self) -> bool:
+        """Whether a password alone does not sign this user in."""
+        return self.mfa_enrolled_at is not None
 
     def clean(self) -> None:
         """Normalise e-mail address and document."""

@@ -27,6 +27,17 @@ def prove(document: str, password: str) -> User:
     return user
 
 
+def prove_current(user: User, password: str) -> None:
+    """Prove the password of a user who is signed in.
+
+    Raises RateLimited, and ValidationFailed for a wrong one, which counts as a failed sign-in.
+    """
+    try:
+        prove(user.document, password)
+    except Unauthorized as error:
+        raise ValidationFailed({"current_password": ["Wrong password."]}) from error
+
+
 def check_new(password: str, user: User | None, field: str) -> None:
     """Raises ValidationFailed, naming `field`, where the password breaks a rule."""
     try:
@@ -41,10 +52,7 @@ def change(user: User, *, current: str, new: str, session_id: str | None) -> Non
     Raises RateLimited, and ValidationFailed for a wrong current or an unfit new password.
     """
     check_new(new, user, "new_password")
-    try:
-        prove(user.document, current)
-    except Unauthorized as error:
-        raise ValidationFailed({"current_password": ["Wrong password."]}) from error
+    prove_current(user, current)
     user.set_password(new)  # hashed before the transaction: nobody waits for it on a lock
     with transaction.atomic():
         user.save(update_fields=["password"])

@@ -1,6 +1,6 @@
 """What was refused, for the audit trail: counted by the minute, so that nobody can flood it."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
 from typing import Any
@@ -21,19 +21,32 @@ def of_sign_in(document: str) -> Iterator[None]:
 
     A stranger chooses documents freely: those that nobody has here count together.
     """
+
+    def user_id() -> str:
+        user = User.objects.for_document(document)
+        return user.id if user is not None else ""
+
+    with _counted(user_id):
+        yield
+
+
+@contextmanager
+def of_second_factor(user_id: str) -> Iterator[None]:
+    """Count a block that tries a code of this user, where it is refused or throttled."""
+    with _counted(lambda: user_id):
+        yield
+
+
+@contextmanager
+def _counted(user_id: Callable[[], str]) -> Iterator[None]:
     try:
         yield
     except Unauthorized:
-        _count_sign_in(Kind.SIGN_IN_FAILED, document)
+        tallies.count(Kind.SIGN_IN_FAILED, object_id=user_id())
         raise
     except RateLimited:
-        _count_sign_in(Kind.SIGN_IN_THROTTLED, document)
+        tallies.count(Kind.SIGN_IN_THROTTLED, object_id=user_id())
         raise
-
-
-def _count_sign_in(kind: Kind, document: str) -> None:
-    user = User.objects.for_document(document)
-    tallies.count(kind, object_id=user.id if user is not None else "")
 
 
 def exception_handler(exc: Exception, context: dict[str, Any]) -> Response | None:

@@ -20,6 +20,7 @@ logger = logging.getLogger(__name__)
 
 INVALID_TOKEN = "Invalid or expired authentication token"  # noqa: S105 - a message, not a secret
 INVALID_LOGIN = "Invalid document or password"
+INVALID_CHALLENGE = "Invalid or expired challenge or code"
 INVALID_INVITATION = "Invalid or expired invitation, document or password"
 
 
@@ -79,6 +80,28 @@ class Forbidden(ApiError):
     def __init__(self, required_permission: str | None = None, merchant_id: str = "") -> None:
         super().__init__(required_permission=required_permission)
         self.merchant_id = merchant_id
+
+
+class MfaRequired(ApiError):
+    """403: the password is right, and does not do alone.
+
+    `challenge` is to be finished within `expires_in` seconds at /auth/login/mfa. Both are None for
+    a superuser without a second factor, who enrols first, at `enrol_at`.
+    """
+
+    status_code = 403
+    code = "MFA_REQUIRED"
+    message = "A second factor is required. Finish at /auth/login/mfa with the challenge and a code"
+    enrol_first = "A second factor is required. Sign in at the staff console to enrol one"
+
+    def __init__(self, challenge: str | None, expires_in: int | None = None) -> None:
+        enrols = challenge is None
+        super().__init__(
+            self.enrol_first if enrols else None,
+            challenge=challenge,
+            expires_in=expires_in,
+            enrol_at="/admin/" if enrols else None,
+        )
 
 
 class NotFound(ApiError):

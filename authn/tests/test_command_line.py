@@ -22,6 +22,7 @@ PRODUCTION = {
     "JWT_SIGNING_KEYS": "k1:signing-key-of-the-tests-alone-0123456789",
     "API_KEY_PEPPERS": "p1:pepper-of-the-tests-alone-0123456789",
     "AUDIT_KEYS": "a1:audit-key-of-the-tests-alone-0123456789",
+    "MFA_KEYS": "m1:sealing-key-of-the-tests-alone-0123456789",
     "ALLOWED_HOSTS": "auth.example.com",
 }
 

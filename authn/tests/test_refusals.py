@@ -14,7 +14,7 @@ from fluxiq.audit import tallies
 from fluxiq.audit.models import AuditEvent, Kind
 from fluxiq.tests.base import ApiTestCase
 from fluxiq.tests.console import ConsoleTestCase
-from fluxiq.tests.factories import MembershipFactory, issue_key
+from fluxiq.tests.factories import MembershipFactory, enrol, issue_key
 from merchants.models import Membership
 
 PASSWORD = "the right password of Olga"
@@ -80,6 +80,17 @@ class SignInTests(ApiTestCase):
         assert self.post("/auth/invitations/accept", None, invitation).status_code == 401
         (event,) = told(Kind.SIGN_IN_FAILED)
         assert (event.object_id, event.after) == (self.olga.id, {"count": 2})
+
+    def test_wrong_codes_of_a_second_factor_count_too(self) -> None:
+        phone = enrol(self.olga)
+        body = {"document": self.olga.document, "password": PASSWORD}
+        challenge = self.post("/auth/login", None, body).json()["error"]["challenge"]
+        wrong = {"challenge": challenge, "code": phone.wrong_code()}
+        statuses = [self.post("/auth/login/mfa", None, wrong).status_code for _ in range(6)]
+        assert statuses == [401] * 5 + [429]
+        for kind, count in ((Kind.SIGN_IN_FAILED, 5), (Kind.SIGN_IN_THROTTLED, 1)):
+            (event,) = told(kind)
+            assert (event.object_id, event.after) == (self.olga.id, {"count": count})
 
     def test_no_password_and_no_document_stands_in_the_trail(self) -> None:
         self.sign_in_with(self.olga.document, "my-secret-guess")

@@ -15,5 +15,5 @@ def check_audit_keys(app_configs: Any, **kwargs: Any) -> list[checks.CheckMessag
         ring.ring()
     except rings.InvalidRing as error:
         hint = f"It is id:secret,… of {ring.MIN_KEY_BYTES} bytes or more, newest first."
-        return [checks.Error(f"AUDIT_KEYS: {error}.", hint=hint, id="fluxiq.E010")]
+        return [checks.Error(f"AUDIT_KEYS: {error}.", hint=hint, id="fluxiq.E012")]
     return []

@@ -40,6 +40,12 @@ class Kind(StrEnum):
     USER_REACTIVATED = "user.reactivated"
     PASSWORD_CHANGED = "user.password_changed"  # noqa: S105 - the name of an event
     PASSWORD_RESET = "user.password_reset"  # noqa: S105 - the name of an event
+    MFA_ENROLLED = "user.mfa_enrolled"
+    MFA_REMOVED = "user.mfa_removed"
+    MFA_RESET = "user.mfa_reset"
+    RECOVERY_CODES_RENEWED = "user.recovery_codes_renewed"
+    RECOVERY_CODE_USED = "user.recovery_code_used"
+    MFA_GUESSED = "user.mfa_guessed"
     MERCHANT_CREATED = "merchant.created"
     MERCHANT_CHANGED = "merchant.changed"
     MERCHANT_SUSPENDED = "merchant.suspended"

@@ -174,6 +174,9 @@ REFRESH_TOKEN_SECONDS = 7 * 24 * 60 * 60
 SESSION_MAX_AGE = seconds("SESSION_MAX_AGE", 30 * 24 * 60 * 60)
 REFRESH_REUSE_SECONDS = env.int("REFRESH_REUSE_SECONDS", 10)
 
+MFA_REQUIRED_FOR_STAFF = env.bool("MFA_REQUIRED_FOR_STAFF", False)
+MFA_REQUIRED_FOR_SUPERUSERS = env.bool("MFA_REQUIRED_FOR_SUPERUSERS", False)
+
 PASSWORD_RESET_TIMEOUT = 30 * 60
 # {token} stands where the page that it opens reads it; a fragment is sent to no server's log.
 PASSWORD_RESET_URL = text(
@@ -248,6 +251,7 @@ SPECTACULAR_SETTINGS = {
     "SORT_OPERATION_PARAMETERS": False,
     "TAGS": [
         {"name": "Authentication", "description": "Sign in, stay signed in, sign out."},
+        {"name": "Second factor", "description": "An authenticator app beside the password."},
         {"name": "Sessions", "description": "Where you are signed in."},
         {"name": "API keys", "description": "Credentials for a merchant's servers."},
         {"name": "Merchants", "description": "The businesses that you belong to."},
@@ -261,7 +265,9 @@ SPECTACULAR_SETTINGS = {
 # The staff console's session
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
-SESSION_COOKIE_AGE = 8 * 60 * 60
+SESSION_COOKIE_AGE = 30 * 60  # since the last request
+SESSION_SAVE_EVERY_REQUEST = True
+STAFF_SESSION_MAX_AGE = 8 * 60 * 60  # since the sign-in
 CSRF_COOKIE_SAMESITE = "Lax"
 X_FRAME_OPTIONS = "DENY"
 

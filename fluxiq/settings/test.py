@@ -11,6 +11,7 @@ SECRET_KEY = "test-secret-key-of-django-alone-0123456789"  # noqa: S105 - of the
 JWT_SIGNING_KEYS = "test-1:signing-key-of-the-tests-alone-0123456789"
 API_KEY_PEPPERS = "test-1:pepper-of-the-tests-alone-0123456789"
 AUDIT_KEYS = "test-1:audit-key-of-the-tests-alone-0123456789"
+MFA_KEYS = "test-1:sealing-key-of-the-tests-alone-0123456789"
 
 ALLOWED_HOSTS = ["testserver", "localhost", "127.0.0.1"]
 

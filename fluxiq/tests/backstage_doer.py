@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from accounts.models import User
 from authn import passwords, sessions
+from authn.mfa import factors
 from authn.models import ApiKey, Session
 from fluxiq.audit import models as audit
 from fluxiq.audit import sealing, verification
@@ -23,15 +24,24 @@ from merchants.models import Membership, Merchant
 _documents = itertools.count(20_000_000_000)
 
 
-def member(role: str = Role.MANAGER) -> dict[str, Any]:
-    """A new user with that role at a new merchant, signed in: ids and tokens."""
-    merchant = Merchant.objects.open("Trial", f"{next(_documents)}")
+def member(
+    role: str = Role.MANAGER, password: str | None = None, merchant_id: str | None = None
+) -> dict[str, Any]:
+    """A new user with that role at a new merchant, signed in: ids and tokens.
+
+    With that password, or one that nobody can give; at that merchant, where it is named.
+    """
+    if merchant_id is None:
+        merchant = Merchant.objects.open("Trial", f"{next(_documents)}")
+    else:
+        merchant = Merchant.objects.get(pk=merchant_id)
     user = User(document=f"{next(_documents)}", name="Trial")
-    user.set_unusable_password()
+    user.set_password(password)
     User.objects.register(user)
     membership = Membership.objects.add(merchant, user, role)
     return {
         "user": user.id,
+        "document": user.document,
         "merchant": merchant.id,
         "membership": membership.id,
         **asdict(sessions.start(user)),
@@ -58,6 +68,11 @@ def api_key(**fields: Any) -> dict[str, Any]:
 def deactivate(user: str) -> None:
     """Shut a user out."""
     User.objects.get(pk=user).deactivate()
+
+
+def reset_mfa(user: str) -> bool:
+    """Reset a lost second factor."""
+    return factors.reset(User.objects.get(pk=user))
 
 
 def reset_password(user: str) -> None:

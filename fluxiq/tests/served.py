@@ -30,6 +30,7 @@ SECRETS = {
     "JWT_SIGNING_KEYS": "served-1:signing-key-of-a-served-test-0123456789",
     "API_KEY_PEPPERS": "served-1:pepper-of-a-served-test-0123456789",
     "AUDIT_KEYS": "served-1:audit-key-of-a-served-test-0123456789",
+    "MFA_KEYS": "served-1:sealing-key-of-a-served-test-0123456789",
 }
 
 # For tests of anything but the limits.

@@ -28,6 +28,10 @@ class MembershipQuerySet(TenantQuerySet["Membership"]):
         """Those that grant something: accepted and active."""
         return self.filter(status=Membership.Status.ACTIVE)
 
+    def without_second_factor(self) -> Self:
+        """Those of people whom a password alone signs in."""
+        return self.filter(user__isnull=False, user__mfa_enrolled_at__isnull=True)
+
 
 _MembershipManager = models.Manager.from_queryset(MembershipQuerySet)
 

@@ -14,7 +14,7 @@ from fluxiq.audit import models as audit
 from fluxiq.errors import Conflict, Forbidden, NotFound, ValidationFailed
 from fluxiq.principals import Principal
 from fluxiq.scopes import Permission, permissions_of
-from merchants.signals import merchant_changed
+from merchants.signals import merchant_changed, second_factor_required
 
 M_co = TypeVar("M_co", bound=models.Model, covariant=True)
 
@@ -109,6 +109,13 @@ class Merchant(models.Model):
     )
     status = models.CharField(max_length=10, choices=Status, default=Status.ACTIVE)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
+    require_mfa = models.BooleanField(
+        "second factor required",
+        default=False,
+        db_default=False,  # a version without it goes on adding rows while this one is deployed
+        editable=False,
+        help_text="A member without a second factor holds nothing here.",
+    )
 
     objects = MerchantManager()
 
@@ -150,6 +157,23 @@ class Merchant(models.Model):
     def resume(self) -> None:
         """Undo a suspension."""
         self._change_status(self.Status.ACTIVE, audit.Kind.MERCHANT_RESUMED)
+
+    @transaction.atomic
+    def set_require_mfa(self, required: bool) -> None:
+        """Whether members need a second factor here. Requiring it ends their sessions without."""
+        others = Merchant.objects.filter(pk=self.pk).exclude(require_mfa=required)
+        if others.update(require_mfa=required):
+            audit.record(
+                audit.Kind.MERCHANT_CHANGED,
+                object_id=self.id,
+                merchant_id=self.id,
+                before={"require_mfa": not required},
+                after={"require_mfa": required},
+            )
+            merchant_changed.send(Merchant, merchant_id=self.id)
+            if required:
+                second_factor_required.send(Merchant, merchant_id=self.id)
+        self.require_mfa = required
 
     @transaction.atomic
     def _change_status(self, status: str, kind: audit.Kind) -> None:
