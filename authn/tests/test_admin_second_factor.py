@@ -399,6 +399,7 @@ class ProductionTests(ApiTestCase):
             "SECRET_KEY": "x" * 50,
             "JWT_SIGNING_KEYS": f"k1:{'x' * 40}",
             "API_KEY_PEPPERS": f"p1:{'x' * 40}",
+            "AUDIT_KEYS": f"a1:{'x' * 40}",
             "MFA_KEYS": f"m1:{'x' * 40}",
             "ALLOWED_HOSTS": "auth.example.com",
             "DATABASE_URL": "sqlite:////nowhere.sqlite3",
