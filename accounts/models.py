@@ -123,6 +123,15 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     class Meta:
         ordering = ("-id",)
+        indexes = (
+            models.Index(fields=["-id"], condition=models.Q(is_staff=True), name="user_is_staff"),
+            models.Index(
+                fields=["-id"], condition=models.Q(is_superuser=True), name="user_is_superuser"
+            ),
+            models.Index(
+                fields=["-id"], condition=models.Q(is_active=False), name="user_is_inactive"
+            ),
+        )
         constraints = (
             models.CheckConstraint(
                 condition=models.Q(Exact(Length("document"), documents.CPF_LENGTH))
@@ -138,6 +147,10 @@ class User(AbstractBaseUser, PermissionsMixin):
     def masked_document(self) -> str:
         """The document as far as it may be shown."""
         return documents.mask(self.document)
+
+    def get_full_name(self) -> str:
+        """What Django's pages call the person, who would else be called by their document."""
+        return self.name or self.masked_document
 
     def clean(self) -> None:
         """Normalise e-mail address and document."""

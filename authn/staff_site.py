@@ -4,20 +4,22 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
-from django.contrib.admin import AdminSite
 from django.contrib.auth import update_session_auth_hash
 from django.contrib.auth.forms import SetPasswordForm
 from django.contrib.auth.views import PasswordChangeView
 from django.forms import CharField, PasswordInput
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.decorators import method_decorator
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
+from unfold.sites import UnfoldAdminSite
 
 from accounts.passwords import MAX_LENGTH as MAX_PASSWORD
 from authn import passwords
 from authn.forms import SignInForm, try_again
+from fluxiq.admin_site import dress
 from fluxiq.audit import models as audit
 from fluxiq.errors import ApiError, RateLimited, ServiceUnavailable, ValidationFailed
 
@@ -32,6 +34,10 @@ class OwnPasswordForm(SetPasswordForm):  # type: ignore[type-arg]
     )
     field_order = ("old_password", "new_password1", "new_password2")
     required_css_class = "required"
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        dress(self)
 
 
 class OwnPasswordView(PasswordChangeView):
@@ -55,14 +61,15 @@ class OwnPasswordView(PasswordChangeView):
         return HttpResponseRedirect(self.get_success_url())
 
 
-class StaffSite(AdminSite):
-    """Django's admin site, signed in to by document and password."""
+class StaffSite(UnfoldAdminSite):  # type: ignore[misc] # the theme ships no types
+    """Django's admin site in its theme, signed in to by document and password."""
 
-    site_header = "FluxiQ Core"
-    site_title = "FluxiQ Core"
-    index_title = "Staff console"
-    site_url = None
+    index_title = _("Home")
     login_form = SignInForm
+
+    def search(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        """Of the theme's search over everything there is none: each list has its own, indexed."""
+        raise Http404
 
     @method_decorator(never_cache)
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:

@@ -1,6 +1,7 @@
 """Identifiers on the wire: a prefix that names the kind, `_`, and a ULID."""
 
 import re
+from datetime import datetime
 from enum import StrEnum
 
 from ulid import ULID
@@ -27,6 +28,12 @@ _PATTERN = {prefix: re.compile(f"{prefix}_{_ULID}") for prefix in Prefix}
 def new(prefix: Prefix) -> str:
     """A fresh identifier, ordered by its millisecond of creation."""
     return f"{prefix}_{ULID()}"
+
+
+def lowest_at(prefix: Prefix, moment: datetime) -> str:
+    """The lowest identifier of that kind that `moment` can give: those made since are no lower."""
+    milliseconds = int(moment.timestamp() * 1000)
+    return f"{prefix}_{ULID.from_bytes(milliseconds.to_bytes(6, 'big') + bytes(10))}"
 
 
 def is_valid(prefix: Prefix, value: str) -> bool:
