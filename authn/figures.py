@@ -97,7 +97,7 @@ def _hour_label(hour: datetime) -> str:
 
 
 def _day_label(day: date) -> str:
-    return date_format(day, "SHORT_DATE_FORMAT")
+    return date_format(day, "j M")
 
 
 def _chart(title: str, labels: list[str], series: list[Series]) -> Chart:

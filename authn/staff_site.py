@@ -28,6 +28,7 @@ class OwnPasswordForm(SetPasswordForm):  # type: ignore[type-arg]
     """A new password, and the present one, which the view proves."""
 
     old_password = CharField(
+        label=_("Old password"),
         max_length=MAX_PASSWORD,
         strip=False,
         widget=PasswordInput(attrs={"autocomplete": "current-password", "autofocus": True}),
@@ -52,7 +53,7 @@ class OwnPasswordView(PasswordChangeView):
                 user, current=data["old_password"], new=data["new_password1"], session_id=None
             )
         except ValidationFailed:  # of the present one; the form has judged the new one
-            form.add_error("old_password", "Wrong password.")
+            form.add_error("old_password", _("Wrong password."))
             return self.form_invalid(form)
         except RateLimited as error:
             form.add_error("old_password", try_again(error))
@@ -99,8 +100,8 @@ class StaffSite(UnfoldAdminSite):  # type: ignore[misc] # the theme ships no typ
             except ServiceUnavailable as error:
                 context = {
                     **self.each_context(request),
-                    "title": "Not now",
-                    "content": f"{try_again(error)} Nothing was changed.",
+                    "title": _("Not now"),
+                    "content": _("%(why)s Nothing was changed.") % {"why": try_again(error)},
                 }
                 return as_error(TemplateResponse(request, "admin/base_site.html", context), error)
 

@@ -9,8 +9,10 @@ LANGUAGES = [("en", "English"), ("pt-br", "Português do Brasil")]
 LANGUAGE_COOKIE_PATH = "/admin/"
 LANGUAGE_COOKIE_HTTPONLY = True
 LANGUAGE_COOKIE_SAMESITE = "Lax"
+FORMAT_MODULE_PATH = "fluxiq.formats"
 STAFF_TIME_ZONE = "America/Sao_Paulo"  # on the wire all is UTC
 
+LOGIN_REDIRECT_URL = "/admin/"
 CSRF_FAILURE_VIEW = "fluxiq.errors.csrf_failure"
 
 # Of /admin/ alone. Scripts come from our own host, as files. What the theme needs beyond that:
