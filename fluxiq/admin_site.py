@@ -39,7 +39,8 @@ class ObjectAction:
 
     `perform` is given the object and the reason (empty unless `asks_reason`); it is called only
     for objects that it `applies_to`. `name` stands in the URL, `label` on the button, which is
-    red where the action `withdraws` something.
+    red where the action `withdraws` something. Whoever may change the object may do it, or, where
+    a `permission` is named (`app.codename`), who has that.
     """
 
     name: str
@@ -49,6 +50,7 @@ class ObjectAction:
     applies_to: Callable[[Any], bool]
     asks_reason: bool = False
     withdraws: bool = True
+    permission: str = ""
 
 
 class Tool(NamedTuple):
@@ -111,14 +113,18 @@ class ConsoleAdmin(BoundedAdmin[M]):
         """Whether the object's actions may be used; by default, as it may be changed."""
         return self.has_change_permission(request, obj)
 
+    def _may(self, request: HttpRequest, action: ObjectAction, obj: M | None = None) -> bool:
+        if action.permission:
+            has_it: bool = request.user.has_perm(action.permission)
+            return has_it and self.has_view_permission(request, obj)
+        return self.has_action_permission(request, obj)
+
     def get_object_tools(self, request: HttpRequest, obj: M) -> list[Tool]:
         """The buttons above an object's form."""
-        if not self.has_action_permission(request, obj):
-            return []
         return [
             Tool(action.label, self._url(action.name, obj), action.withdraws)
             for action in self.object_actions
-            if action.applies_to(obj)
+            if self._may(request, action, obj) and action.applies_to(obj)
         ]
 
     def get_object_panels(self, request: HttpRequest, obj: M) -> list[tuple[str, dict[str, Any]]]:
@@ -183,8 +189,10 @@ class ConsoleAdmin(BoundedAdmin[M]):
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
         actions: dict[str, Any] = super().get_actions(request)
-        if IS_POPUP_VAR not in request.GET and self.has_action_permission(request):
-            for action in self.object_actions:
+        if IS_POPUP_VAR in request.GET:
+            return actions
+        for action in self.object_actions:
+            if self._may(request, action):
                 actions[action.name] = (partial(_act_on_list, action), action.name, action.label)
         return actions
 
@@ -207,10 +215,15 @@ class ConsoleAdmin(BoundedAdmin[M]):
             raise Http404
         return obj
 
-    def actionable(self, request: HttpRequest, object_id: str) -> M:
+    def actionable(
+        self, request: HttpRequest, object_id: str, action: ObjectAction | None = None
+    ) -> M:
         """The object that an action's page is for. Raises PermissionDenied, Http404."""
         obj = self.get_object(request, unquote(object_id))
-        if not self.has_action_permission(request, obj):
+        may = (
+            self._may(request, action, obj) if action else self.has_action_permission(request, obj)
+        )
+        if not may:
             raise PermissionDenied
         if obj is None:
             raise Http404
@@ -219,7 +232,7 @@ class ConsoleAdmin(BoundedAdmin[M]):
     def _act_on_object(
         self, action: ObjectAction, request: HttpRequest, object_id: str
     ) -> HttpResponse:
-        obj = self.actionable(request, object_id)
+        obj = self.actionable(request, object_id, action)
         back = self._url("change", obj)
         if not action.applies_to(obj):
             message = _("Nothing to do: %(object)s") % {"object": obj}
@@ -238,7 +251,7 @@ class ConsoleAdmin(BoundedAdmin[M]):
             return None
         objects = [obj for obj in selected if action.applies_to(obj)]
         for obj in objects:
-            if not self.has_action_permission(request, obj):
+            if not self._may(request, action, obj):
                 message = _("You may not do this to %(object)s. Nothing was changed.")
                 self.message_user(request, message % {"object": obj}, messages.ERROR)
                 return None

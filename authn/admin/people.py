@@ -43,6 +43,7 @@ class UserAdmin(accounts_admin.UserAdmin):
             explanation=gettext_lazy("Their tokens are refused from the next request on."),
             perform=lambda user, reason: Session.objects.filter(user=user).end("ended by staff"),
             applies_to=lambda user: Session.objects.live().filter(user=user).exists(),
+            permission="authn.change_session",
         ),
         *accounts_admin.UserAdmin.object_actions,
     )

@@ -4,7 +4,6 @@ from typing import ClassVar
 
 from django.contrib import admin
 from django.db.models import Q
-from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.http import urlencode
@@ -81,6 +80,7 @@ class SessionAdmin(ReadOnlyAdmin[Session]):
                 "ended by staff"
             ),
             applies_to=lambda session: session.ended_at is None,
+            permission="authn.change_session",  # nothing of a session is edited
         ),
     )
 
@@ -88,10 +88,6 @@ class SessionAdmin(ReadOnlyAdmin[Session]):
         """Those of the session itself, and of its user."""
         users = found_names(User.objects.all(), term)
         return [*super().search_conditions(term), Q(user_id__in=users)]
-
-    def has_action_permission(self, request: HttpRequest, obj: Session | None = None) -> bool:
-        """Nothing of a session is edited; who may change one may end it."""
-        return request.user.has_perm("authn.change_session")
 
     @admin.display(description=gettext_lazy("state"))
     def shown_state(self, session: Session) -> str:

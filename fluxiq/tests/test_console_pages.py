@@ -15,7 +15,7 @@ from fluxiq.tests.console import ConsoleTestCase
 from fluxiq.tests.factories import issue_key
 
 CATALOGUE = Path(settings.LOCALE_PATHS[0]) / "pt_BR" / "LC_MESSAGES"
-PORTUGUESE = {"HTTP_ACCEPT_LANGUAGE": "pt-BR"}
+PORTUGUESE: dict[str, Any] = {"HTTP_ACCEPT_LANGUAGE": "pt-BR"}
 
 
 def directives(response: Any) -> dict[str, str]:
