@@ -15,7 +15,7 @@ from django.utils.safestring import SafeString
 
 Text = str | Promise
 
-_TICKS = (1, 2, 2.5, 5, 10)  # what the top of a scale may begin with
+_TICKS = (1, 2, 2.5, 4, 5, 10)  # what the top of a scale may begin with
 
 
 @dataclass(frozen=True)

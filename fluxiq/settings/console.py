@@ -55,6 +55,13 @@ UNFOLD = {
     "SHOW_LANGUAGES": True,
     "SHOW_VIEW_ON_SITE": False,
     "BORDER_RADIUS": "6px",
+    "SITE_FAVICONS": [
+        {
+            "rel": "icon",
+            "type": "image/svg+xml",
+            "href": lambda request: static("fluxiq/icon.svg"),
+        }
+    ],
     "STYLES": [lambda request: static("fluxiq/console.css")],
     "SCRIPTS": [lambda request: static("fluxiq/console.js")],
     "COLORS": {

@@ -8,7 +8,7 @@ from fluxiq.tests.engines import PROJECT
 from fluxiq.tests.served import EMBEDDED, NO_LIMITS, serving
 
 IMAGES = PROJECT / "docs" / "images"
-WINDOWS = {1440: 1000, 390: 844}
+WINDOWS = {1440: 740, 390: 844}
 
 
 def remake(folder: Path) -> None:
