@@ -117,7 +117,9 @@ class User(AbstractBaseUser, PermissionsMixin):
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     # Since when a second factor is asked for at sign-in: kept here by the floor that knows factors,
     # so that whoever reads the user knows, and locking this row settles it.
-    mfa_enrolled_at = models.DateTimeField(null=True, blank=True, editable=False)
+    mfa_enrolled_at = models.DateTimeField(
+        "second factor since", null=True, blank=True, editable=False
+    )
 
     objects: ClassVar[UserManager] = UserManager()
 
@@ -127,6 +129,15 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     class Meta:
         ordering = ("-id",)
+        indexes = (
+            models.Index(fields=["-id"], condition=models.Q(is_staff=True), name="user_is_staff"),
+            models.Index(
+                fields=["-id"], condition=models.Q(is_superuser=True), name="user_is_superuser"
+            ),
+            models.Index(
+                fields=["-id"], condition=models.Q(is_active=False), name="user_is_inactive"
+            ),
+        )
         constraints = (
             models.CheckConstraint(
                 condition=models.Q(Exact(Length("document"), documents.CPF_LENGTH))
@@ -147,6 +158,10 @@ class User(AbstractBaseUser, PermissionsMixin):
     def has_second_factor(self) -> bool:
         """Whether a password alone does not sign this user in."""
         return self.mfa_enrolled_at is not None
+
+    def get_full_name(self) -> str:
+        """What Django's pages call the person, who would else be called by their document."""
+        return self.name or self.masked_document
 
     def clean(self) -> None:
         """Normalise e-mail address and document."""

@@ -30,6 +30,7 @@ from authn.mfa import factors, policy, totp
 from authn.mfa.serializers import MAX_CODE
 from authn.models import SecondFactor
 from authn.models.mfa import CHALLENGE_LIFETIME, ENROLMENT_LIFETIME
+from fluxiq.admin_site import dress
 from fluxiq.audit import models as audit
 from fluxiq.errors import ApiError, Conflict, RateLimited, ServiceUnavailable, Unauthorized
 
@@ -49,6 +50,10 @@ class CodeForm(forms.Form):
             attrs={"autofocus": True, "autocomplete": "one-time-code", "spellcheck": "false"}
         ),
     )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        dress(self)
 
 
 # Who is signed in

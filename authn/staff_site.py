@@ -4,22 +4,26 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
-from django.contrib.admin import AdminSite
 from django.contrib.auth import REDIRECT_FIELD_NAME, update_session_auth_hash
 from django.contrib.auth.forms import SetPasswordForm
 from django.contrib.auth.views import PasswordChangeView
+from django.core.exceptions import PermissionDenied
 from django.forms import CharField, PasswordInput
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
 from django.utils.decorators import method_decorator
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
+from unfold.sites import UnfoldAdminSite
 
 from accounts.passwords import MAX_LENGTH as MAX_PASSWORD
 from authn import passwords, staff_sign_in
 from authn.forms import SignInForm, try_again
 from authn.staff_sign_in import as_error
+from fluxiq.admin_site import dress
+from fluxiq.audit import tallies
+from fluxiq.audit.models import Kind
 from fluxiq.errors import ApiError, RateLimited, ServiceUnavailable, ValidationFailed
 
 
@@ -27,12 +31,17 @@ class OwnPasswordForm(SetPasswordForm):  # type: ignore[type-arg]
     """A new password, and the present one, which the view proves."""
 
     old_password = CharField(
+        label=_("Old password"),
         max_length=MAX_PASSWORD,
         strip=False,
         widget=PasswordInput(attrs={"autocomplete": "current-password", "autofocus": True}),
     )
     field_order = ("old_password", "new_password1", "new_password2")
     required_css_class = "required"
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        dress(self)
 
 
 class OwnPasswordView(PasswordChangeView):
@@ -47,7 +56,7 @@ class OwnPasswordView(PasswordChangeView):
                 user, current=data["old_password"], new=data["new_password1"], session_id=None
             )
         except ValidationFailed:  # of the present one; the form has judged the new one
-            form.add_error("old_password", "Wrong password.")
+            form.add_error("old_password", _("Wrong password."))
             return self.form_invalid(form)
         except RateLimited as error:
             form.add_error("old_password", try_again(error))
@@ -56,14 +65,15 @@ class OwnPasswordView(PasswordChangeView):
         return HttpResponseRedirect(self.get_success_url())
 
 
-class StaffSite(AdminSite):
-    """Django's admin site, signed in to by document and password."""
+class StaffSite(UnfoldAdminSite):  # type: ignore[misc] # the theme ships no types
+    """Django's admin site in its theme, signed in to by document and password."""
 
-    site_header = "FluxiQ Core"
-    site_title = "FluxiQ Core"
-    index_title = "Staff console"
-    site_url = None
+    index_title = _("Home")
     login_form = SignInForm
+
+    def search(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        """Of the theme's search over everything there is none: each list has its own, indexed."""
+        raise Http404
 
     @method_decorator(never_cache)
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
@@ -117,17 +127,21 @@ class StaffSite(AdminSite):
         return view
 
     def admin_view(self, view: Callable[..., Any], cacheable: bool = False) -> Any:
-        """As Django's; a page whose work cannot be done just now says so, as a 503."""
+        """As Django's; a page whose work cannot be done just now says so, as a 503, and what is
+        refused to who is signed in is counted for the audit trail."""
 
         @wraps(view)
         def page(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
             try:
                 return view(request, *args, **kwargs)
+            except PermissionDenied:
+                tallies.count(Kind.PERMISSION_REFUSED, actor=("staff", str(request.user.pk)))
+                raise
             except ServiceUnavailable as error:
                 context = {
                     **self.each_context(request),
-                    "title": "Not now",
-                    "content": f"{try_again(error)} Nothing was changed.",
+                    "title": _("Not now"),
+                    "content": _("%(why)s Nothing was changed.") % {"why": try_again(error)},
                 }
                 return as_error(TemplateResponse(request, "admin/base_site.html", context), error)
 

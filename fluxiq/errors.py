@@ -5,11 +5,14 @@ Source: authentication document, "Error responses"; contract, section 4.
 
 import logging
 from collections.abc import Mapping, Sequence
+from http import HTTPStatus
 from typing import Any
 
+from django.contrib import admin
 from django.core.exceptions import PermissionDenied as DjangoPermissionDenied
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render as render_page
 from django.views import defaults
 from rest_framework import exceptions
 from rest_framework.response import Response
@@ -264,6 +267,17 @@ def _is_staff_console(request: HttpRequest) -> bool:
     return request.path.startswith("/admin/")
 
 
+def _console_page(request: HttpRequest, template: str, status: int) -> HttpResponse:
+    """A page in the console's theme; bare where who asks is not known yet."""
+    context: dict[str, Any] = {}
+    if hasattr(request, "user"):
+        context = {
+            **admin.site.each_context(request),
+            "is_nav_sidebar_enabled": admin.site.has_permission(request),
+        }
+    return render_page(request, template, context, status=status)
+
+
 def handler400(request: HttpRequest, exception: Exception) -> HttpResponse:
     """A request that Django itself refused (a bad Host header, a malformed form)."""
     if _is_staff_console(request):
@@ -274,14 +288,19 @@ def handler400(request: HttpRequest, exception: Exception) -> HttpResponse:
 def handler403(request: HttpRequest, exception: Exception) -> HttpResponse:
     """A refusal outside DRF."""
     if _is_staff_console(request):
-        return defaults.permission_denied(request, exception)
+        return _console_page(request, "403.html", HTTPStatus.FORBIDDEN)
     return render(Forbidden())
+
+
+def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """A form without its token: the page of every other refusal. Django has logged the reason."""
+    return _console_page(request, "403.html", HTTPStatus.FORBIDDEN)
 
 
 def handler404(request: HttpRequest, exception: Exception) -> HttpResponse:
     """No route."""
     if _is_staff_console(request):
-        return defaults.page_not_found(request, exception)
+        return _console_page(request, "404.html", HTTPStatus.NOT_FOUND)
     return render(NotFound())
 
 

@@ -33,7 +33,7 @@ def new(prefix: Prefix, at: datetime | None = None) -> str:
 def first_at(prefix: Prefix, moment: datetime, later: int = 0) -> str:
     """What no identifier of that moment, or so many milliseconds later, is before."""
     milliseconds = max(0, int(moment.timestamp() * 1000) + later)
-    return f"{prefix}_{ULID.from_bytes(milliseconds.to_bytes(6) + bytes(10))}"
+    return f"{prefix}_{ULID.from_bytes(milliseconds.to_bytes(6, 'big') + bytes(10))}"
 
 
 def is_valid(prefix: Prefix, value: str) -> bool:

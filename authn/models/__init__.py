@@ -3,7 +3,7 @@
 from authn.models.api_key import ApiKey
 from authn.models.mfa import MfaChallenge, RecoveryCode, TotpFactor
 from authn.models.session import SecondFactor, Session
-from authn.models.usage import ApiKeyUsage, MovedBatch
+from authn.models.usage import ApiKeyUsage, MovedBatch, UsageTotal
 
 __all__ = [
     "ApiKey",
@@ -14,4 +14,5 @@ __all__ = [
     "SecondFactor",
     "Session",
     "TotpFactor",
+    "UsageTotal",
 ]

@@ -105,6 +105,8 @@ class Session(models.Model):
         indexes = (
             models.Index(fields=["user", "-id"], name="session_by_user"),
             models.Index(fields=["expires_at"], name="session_by_expiry"),
+            models.Index(fields=["address", "-id"], name="session_by_address"),
+            models.Index(fields=["-id"], condition=Q(ended_at__isnull=False), name="session_ended"),
         )
         constraints = (
             models.CheckConstraint(

@@ -111,6 +111,14 @@ class ConsoleSignInTests(ConsoleTestCase):
         events = told(Kind.SIGN_IN_FAILED)
         assert {event.object_id for event in events} == {self.sam.id, self.olga.id}
 
+    def test_pages_that_are_refused_to_staff_are_counted(self) -> None:
+        self.enter(self.sam)
+        for page in ("authn/apikey/", "authn/apikey/add/"):
+            self.look(page, expect=403)
+        (event,) = told(Kind.PERMISSION_REFUSED)
+        assert (event.actor_kind, event.actor_id) == ("staff", self.sam.id)
+        assert (event.merchant_id, event.after) == ("", {"count": 2})
+
 
 class PermissionTests(ApiTestCase):
     def test_refusals_are_one_event_for_each_caller_and_permission(self) -> None:

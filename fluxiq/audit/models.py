@@ -118,6 +118,7 @@ class AuditEvent(AppendOnlyModel):
             models.Index(fields=["merchant_id", "kind", "-id"], name="audit_by_merchant_and_kind"),
             models.Index(fields=["object_id", "-id"], name="audit_by_object"),
             models.Index(fields=["kind", "-id"], name="audit_by_kind"),
+            models.Index(fields=["actor_id", "-id"], name="audit_by_actor"),
         )
 
     def __str__(self) -> str:

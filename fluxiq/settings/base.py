@@ -11,6 +11,7 @@ from environ import FileAwareEnv
 from fluxiq.addresses import parse_networks
 from fluxiq.counters.naming import PlainName
 from fluxiq.logs import CONFIG
+from fluxiq.settings.console import *  # noqa: F403 - a part of this file, by its subject
 
 BASE_DIR = Path(__file__).resolve().parent.parent.parent
 
@@ -103,12 +104,14 @@ APPEND_SLASH = False
 LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
 USE_TZ = True
+LOCALE_PATHS = [BASE_DIR / "fluxiq" / "locale"]
 
 INSTALLED_APPS = [
     "fluxiq.audit",
     "accounts",
     "merchants",
     "authn",
+    "unfold.apps.BasicAppConfig",  # the console's theme, whose templates go before the admin's own
     "fluxiq.apps.StaffConsoleConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",

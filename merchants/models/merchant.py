@@ -121,6 +121,7 @@ class Merchant(models.Model):
 
     class Meta:
         ordering = ("-id",)
+        indexes = (models.Index(fields=["status", "-id"], name="merchant_by_status"),)
         constraints = (
             models.CheckConstraint(
                 condition=models.Q(Exact(Length("document"), documents.CPF_LENGTH))
