@@ -76,9 +76,19 @@ class UserAdmin(DocumentSearchAdmin[User]):
     fieldsets = (
         (None, {"fields": ("id", "shown_document", "name", "email")}),
         (gettext_lazy("Privileges"), {"fields": PRIVILEGES}),
-        (gettext_lazy("State"), {"fields": ("is_active", "last_login", "created_at")}),
+        (
+            gettext_lazy("State"),
+            {"fields": ("is_active", "mfa_enrolled_at", "last_login", "created_at")},
+        ),
     )
-    readonly_fields = ("id", "shown_document", "is_active", "last_login", "created_at")
+    readonly_fields = (
+        "id",
+        "shown_document",
+        "is_active",
+        "mfa_enrolled_at",
+        "last_login",
+        "created_at",
+    )
     object_actions: ClassVar[tuple[ObjectAction, ...]] = (
         ObjectAction(
             name="deactivate",

@@ -161,8 +161,8 @@ class MerchantAdmin(DocumentSearchAdmin[Merchant]):
     search_names = ("name",)
     search_help_text = gettext_lazy("Name, the beginning of a CNPJ or CPF, or id.")
     inlines = (MembershipInline,)
-    fields = ("id", "name", "shown_document", "status", "created_at")
-    readonly_fields = ("id", "shown_document", "status", "created_at")
+    fields = ("id", "name", "shown_document", "status", "require_mfa", "created_at")
+    readonly_fields = ("id", "shown_document", "status", "require_mfa", "created_at")
     object_actions: ClassVar = (
         ObjectAction(
             name="suspend",
@@ -179,6 +179,26 @@ class MerchantAdmin(DocumentSearchAdmin[Merchant]):
             explanation=gettext_lazy("Its API keys and its members are served again."),
             perform=lambda merchant, reason: merchant.resume(),
             applies_to=lambda merchant: merchant.is_suspended,
+            withdraws=False,
+        ),
+        ObjectAction(
+            name="require-mfa",
+            label=gettext_lazy("Require second factor"),
+            explanation=gettext_lazy(
+                "Members without a second factor hold nothing here from the next request on, and"
+                " their sessions end."
+            ),
+            perform=lambda merchant, reason: merchant.set_require_mfa(True),
+            applies_to=lambda merchant: not merchant.require_mfa,
+        ),
+        ObjectAction(
+            name="waive-mfa",
+            label=gettext_lazy("Stop requiring second factor"),
+            explanation=gettext_lazy(
+                "Members without a second factor hold what their role grants again."
+            ),
+            perform=lambda merchant, reason: merchant.set_require_mfa(False),
+            applies_to=lambda merchant: merchant.require_mfa,
             withdraws=False,
         ),
     )

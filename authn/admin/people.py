@@ -19,6 +19,7 @@ from accounts.models import User
 from authn import passwords, recovery
 from authn.admin.merchants import events_table, link
 from authn.admin.sessions import state_badge
+from authn.mfa import factors
 from authn.models import Session
 from fluxiq.admin_site import NoForm, ObjectAction, Tool, dress
 from fluxiq.audit.models import AuditEvent
@@ -34,7 +35,8 @@ admin.site.unregister(User)
 
 @admin.register(User)
 class UserAdmin(accounts_admin.UserAdmin):
-    """People, with their sessions, and two ways to a new password, which ends them all."""
+    """People, with their sessions, two ways to a new password, which ends them all, and one back
+    to a password alone for whoever lost the second factor."""
 
     object_actions: ClassVar = (
         ObjectAction(
@@ -44,6 +46,17 @@ class UserAdmin(accounts_admin.UserAdmin):
             perform=lambda user, reason: Session.objects.filter(user=user).end("ended by staff"),
             applies_to=lambda user: Session.objects.live().filter(user=user).exists(),
             permission="authn.change_session",
+        ),
+        ObjectAction(
+            name="reset-mfa",
+            label=gettext_lazy("Reset second factor"),
+            explanation=gettext_lazy(
+                "The lost authenticator app and its recovery codes are removed, and every session"
+                " of theirs ends. Make sure first who asks."
+            ),
+            perform=factors.reset,
+            applies_to=lambda user: user.has_second_factor,
+            asks_reason=True,
         ),
         *accounts_admin.UserAdmin.object_actions,
     )

@@ -66,6 +66,7 @@ class SessionAdmin(ReadOnlyAdmin[Session]):
         "address",
         "user_agent",
         "created_at",
+        "second_factor",
         "last_used_at",
         "expires_at",
         "ended_at",
