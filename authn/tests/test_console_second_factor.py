@@ -62,7 +62,7 @@ class ResetTests(ConsoleTestCase):
         enrol(self.sam)
         self.enter(self.sam, *CHANGE_USER)
         session = self.client.session
-        session["second_factor"] = self.sam.mfa_enrolled_at.isoformat()
+        session["second_factor"] = str(self.sam.mfa_enrolled_at).replace(" ", "T")
         session.save()
         for user in (colleague, self.sam):
             path = f"accounts/user/{user.pk}/reset-mfa/"

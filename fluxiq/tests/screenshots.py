@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from fluxiq.tests.browser import chromium, window
+from fluxiq.tests.browser import Staff, chromium, window
 from fluxiq.tests.engines import PROJECT
 from fluxiq.tests.served import EMBEDDED, NO_LIMITS, serving
 
@@ -26,7 +26,7 @@ def remake(folder: Path) -> None:
         for width, height in WINDOWS.items():
             size = {"width": width, "height": height}
             with window(browser, service, viewport=size) as shown:
-                shown.sign_in()
+                shown.sign_in(Staff())
                 for name, path in pages.items():
                     shown.open(path)
                     shown.page.wait_for_timeout(300)  # for what fades in

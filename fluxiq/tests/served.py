@@ -94,12 +94,12 @@ class Service:
         pair: dict[str, Any] = answer.json["data"]
         return pair
 
-    def manage(self, *arguments: str) -> str:
+    def manage(self, *arguments: str, stdin: str | None = None) -> str:
         """What a management command prints, run in the service's environment."""
-        return manage(self.environment, *arguments)
+        return manage(self.environment, *arguments, stdin=stdin)
 
 
-def manage(environment: Mapping[str, str], *arguments: str) -> str:
+def manage(environment: Mapping[str, str], *arguments: str, stdin: str | None = None) -> str:
     """What a management command prints, run as a process of its own."""
     done = subprocess.run(
         [sys.executable, "manage.py", *arguments],
@@ -108,6 +108,7 @@ def manage(environment: Mapping[str, str], *arguments: str) -> str:
         capture_output=True,
         text=True,
         check=False,
+        input=stdin,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout

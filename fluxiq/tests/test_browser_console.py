@@ -6,12 +6,14 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Error, expect
 
-from fluxiq.tests.browser import Window, chromium, find_chromium, window
+from fluxiq.tests.browser import Staff, Window, chromium, find_chromium, window
 from fluxiq.tests.engines import require
 from fluxiq.tests.served import EMBEDDED, NO_LIMITS, Service, serving
 
 pytestmark = pytest.mark.engine
 
+PASSWORD = "a newcomer's password"
+FITS = "document.documentElement.scrollWidth <= window.innerWidth"
 WIDTHS = {"wide": {"width": 1440, "height": 1000}, "telephone": {"width": 390, "height": 844}}
 
 
@@ -25,8 +27,15 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture(scope="module")
 def service() -> Iterator[Service]:
     require(find_chromium)
-    with serving(EMBEDDED, NO_LIMITS, workers=1) as running:
+    required = {"MFA_REQUIRED_FOR_STAFF": "true", "MFA_REQUIRED_FOR_SUPERUSERS": "true"}
+    with serving(EMBEDDED, {**NO_LIMITS, **required}, workers=1) as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def staff() -> Staff:
+    """A superuser, who enrols at their first sign-in."""
+    return Staff()
 
 
 def issue(shown: Window, name: str) -> str:
@@ -44,12 +53,42 @@ def issue(shown: Window, name: str) -> str:
     return secret
 
 
-def test_a_key_is_issued_used_seen_on_the_chart_revoked_and_refused(
+def test_the_second_factor_is_set_up_from_a_code_on_the_page(
     browser: Browser, service: Service
+) -> None:
+    document = "15350946056"
+    service.manage(
+        "create_user", document, "--name", "New", "--superuser", "--password-stdin", stdin=PASSWORD
+    )
+    newcomer = Staff(document, PASSWORD)
+    with window(browser, service, viewport=WIDTHS["telephone"]) as shown:
+        page = shown.page
+        shown.give_password(newcomer)
+        assert page.url.endswith("/login/enrol/")
+        drawn = "document.querySelector('.fx-qr').naturalWidth"
+        assert page.evaluate(drawn) > 0  # the policy lets it be shown
+        assert page.evaluate(FITS)
+        shown.give_code("000000")
+        expect(page.locator("#content-main")).to_contain_text("Invalid code")
+        shown.sign_in(newcomer)
+        page.context.clear_cookies()
+        shown.open("")
+        assert "/login/" in page.url
+        shown.give_password(newcomer)
+        assert page.url.endswith("/login/code/")
+        assert page.evaluate(FITS)
+        shown.give_code(newcomer.recovery_codes.pop())
+        page.wait_for_url(f"{shown.url}/admin/")
+        assert not shown.foreign
+        assert not shown.complaints
+
+
+def test_a_key_is_issued_used_seen_on_the_chart_revoked_and_refused(
+    browser: Browser, service: Service, staff: Staff
 ) -> None:
     with window(browser, service, viewport=WIDTHS["wide"]) as shown:
         page = shown.page
-        shown.sign_in()
+        shown.sign_in(staff)
         secret = issue(shown, "Browser Key")
         page.click("button:has-text('Copy')")
         expect(page.locator("button:has-text('Copied')")).to_be_visible()
@@ -78,10 +117,10 @@ def test_a_key_is_issued_used_seen_on_the_chart_revoked_and_refused(
 
 
 def test_the_page_of_a_secret_is_gone_when_one_comes_back_to_it(
-    browser: Browser, service: Service
+    browser: Browser, service: Service, staff: Staff
 ) -> None:
     with window(browser, service, viewport=WIDTHS["wide"]) as shown:
-        shown.sign_in()
+        shown.sign_in(staff)
         secret = issue(shown, "Shown Once")
         shown.page.click("text=I have stored it")
         assert secret not in shown.page.content()
@@ -90,11 +129,11 @@ def test_the_page_of_a_secret_is_gone_when_one_comes_back_to_it(
 
 
 def test_many_are_revoked_from_the_list_after_a_confirmation(
-    browser: Browser, service: Service
+    browser: Browser, service: Service, staff: Staff
 ) -> None:
     with window(browser, service, viewport=WIDTHS["wide"]) as shown:
         page = shown.page
-        shown.sign_in()
+        shown.sign_in(staff)
         shown.open("authn/apikey/?q=Trial")
         shown.open("authn/apikey/?use=idle")
         page.check("#result_list tbody input.action-select >> nth=0")
@@ -110,15 +149,14 @@ def test_many_are_revoked_from_the_list_after_a_confirmation(
 @pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_pages_fit_their_window_and_follow_the_scheme(
-    browser: Browser, service: Service, width: str, scheme: str
+    browser: Browser, service: Service, staff: Staff, width: str, scheme: str
 ) -> None:
     merchant = service.demo["merchant_id"]
     with window(browser, service, viewport=WIDTHS[width], color_scheme=scheme) as shown:
-        shown.sign_in()
+        shown.sign_in(staff)
         for path in ("", f"merchants/merchant/{merchant}/change/", "authn/apikey/add/"):
             shown.open(path)
-            fits = "document.documentElement.scrollWidth <= window.innerWidth"
-            assert shown.page.evaluate(fits), path
+            assert shown.page.evaluate(FITS), path
             is_dark = shown.page.evaluate("document.documentElement.classList.contains('dark')")
             assert is_dark is (scheme == "dark")
         assert not shown.foreign
