@@ -22,6 +22,8 @@ RUN throwaway() { python -c 'import secrets; print(secrets.token_urlsafe(48))'; 
     && SECRET_KEY="$(throwaway)" \
        JWT_SIGNING_KEYS="k1:$(throwaway)" \
        API_KEY_PEPPERS="p1:$(throwaway)" \
+       AUDIT_KEYS="a1:$(throwaway)" \
+       MFA_KEYS="m1:$(throwaway)" \
        ALLOWED_HOSTS=localhost \
        DATABASE_URL=postgres://fluxiq@localhost/fluxiq \
        REDIS_URL=redis://localhost \

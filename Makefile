@@ -1,6 +1,6 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test prove bench check schema format lock clean
+.PHONY: help run test prove bench check schema messages screenshots format lock clean
 
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -13,7 +13,7 @@ COMPILE := $(PY) -m uv pip compile --quiet --universal --python-version 3.11 --g
 	--no-emit-index-url --no-emit-find-links --no-header
 
 help: ## Show this list
-	@awk 'BEGIN { FS = ":.*## " } /^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
 
 run: $(SERVING) ## Serve with demo data, at http://127.0.0.1:8000 or PORT
 	@$(PY) manage.py migrate --no-input
@@ -43,6 +43,8 @@ check: $(DEVELOPING) ## Lint, types, import floors, migrations, production setti
 		SECRET_KEY="$$(throwaway)" \
 		JWT_SIGNING_KEYS="k1:$$(throwaway)" \
 		API_KEY_PEPPERS="p1:$$(throwaway)" \
+		AUDIT_KEYS="a1:$$(throwaway)" \
+		MFA_KEYS="m1:$$(throwaway)" \
 		ALLOWED_HOSTS=auth.example.com \
 		DATABASE_URL=postgres://fluxiq@127.0.0.1:5432/fluxiq \
 		REDIS_URL=redis://127.0.0.1:6379/0 \
@@ -51,6 +53,12 @@ check: $(DEVELOPING) ## Lint, types, import floors, migrations, production setti
 schema: $(DEVELOPING) ## Make docs/openapi.json anew from the code
 	@DJANGO_SETTINGS_MODULE=fluxiq.settings.test $(PY) manage.py spectacular \
 		--format openapi-json --file docs/openapi.json --validate --fail-on-warn
+
+messages: ## Compile the console's translations (needs GNU gettext)
+	@msgfmt -o fluxiq/locale/pt_BR/LC_MESSAGES/django.mo fluxiq/locale/pt_BR/LC_MESSAGES/django.po
+
+screenshots: $(DEVELOPING) ## Remake docs/images from the demo, with Chromium
+	@$(PY) -m fluxiq.tests.screenshots
 
 format: $(DEVELOPING) ## Rewrite the code in the project's format
 	@$(PY) -m ruff check --fix --exit-zero --quiet .

@@ -7,19 +7,23 @@ import re
 from collections.abc import Iterable
 from typing import Any, ClassVar
 
+import django.contrib.auth.admin  # noqa: F401 - registers what goes below
 from django import forms
 from django.contrib import admin
-from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.models import Group, Permission
 from django.db import IntegrityError
-from django.db.models import ManyToManyField, QuerySet
+from django.db.models import ManyToManyField, Q, QuerySet
 from django.http import HttpRequest
+from django.utils.translation import gettext_lazy
 
 from accounts.forms import UserAddForm, UserChangeForm
 from accounts.models import User
-from fluxiq.admin_site import ConsoleAdmin, M, ObjectAction
+from fluxiq import ids
+from fluxiq.admin_lists import made_lately
+from fluxiq.admin_site import ConsoleAdmin, ObjectAction
 from fluxiq.audit import models as audit
 from fluxiq.errors import Conflict
+from fluxiq.theme import M
 
 _PUNCTUATION = re.compile(r"[.\-/\s]")
 _PREFIX = re.compile(r"[0-9A-Z]{3,14}")  # fewer than three characters would find everybody
@@ -30,16 +34,15 @@ PRIVILEGES = ("is_staff", "is_superuser", "groups", "user_permissions")
 class DocumentSearchAdmin(ConsoleAdmin[M]):
     """Finds objects by the beginning of their document too, however it is punctuated."""
 
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[M], search_term: str
-    ) -> tuple[QuerySet[M], bool]:
-        found, may_have_duplicates = super().get_search_results(request, queryset, search_term)
-        prefix = _PUNCTUATION.sub("", search_term).upper()
+    def search_conditions(self, term: str) -> list[Q]:
+        """Those of the fields, and the beginning of a document."""
+        conditions = super().search_conditions(term)
+        prefix = _PUNCTUATION.sub("", term).upper()
         if _PREFIX.fullmatch(prefix):
-            found |= queryset.filter(document__startswith=prefix)
-        return found, may_have_duplicates
+            conditions.append(Q(document__startswith=prefix))
+        return conditions
 
-    @admin.display(description="document")
+    @admin.display(description=gettext_lazy("document"))
     def shown_document(self, obj: Any) -> str:
         """The document as far as it may be shown."""
         return str(obj.masked_document)
@@ -64,31 +67,43 @@ class UserAdmin(DocumentSearchAdmin[User]):
 
     list_display = ("shown_document", "name", "is_active", "is_staff", "is_superuser", "created_at")
     list_display_links = ("shown_document", "name")
-    list_filter = ("is_active", "is_staff", "is_superuser", "created_at")
-    search_fields = ("name", "id__exact")
-    search_help_text = "Name, the beginning of a CPF or CNPJ, or id."
+    list_filter = ("is_active", "is_staff", "is_superuser", made_lately(ids.Prefix.USER))
+    search_names = ("name",)
+    search_help_text = gettext_lazy("Name, the beginning of a CPF or CNPJ, or id.")
     filter_horizontal = ("groups", "user_permissions")
     form = UserChangeForm
     add_fieldsets = ((None, {"fields": ("document", "name", "email", "password1", "password2")}),)
     fieldsets = (
         (None, {"fields": ("id", "shown_document", "name", "email")}),
-        ("Privileges", {"fields": PRIVILEGES}),
-        ("State", {"fields": ("is_active", "last_login", "created_at")}),
+        (gettext_lazy("Privileges"), {"fields": PRIVILEGES}),
+        (
+            gettext_lazy("State"),
+            {"fields": ("is_active", "mfa_enrolled_at", "last_login", "created_at")},
+        ),
     )
-    readonly_fields = ("id", "shown_document", "is_active", "last_login", "created_at")
-    object_actions: ClassVar = (
+    readonly_fields = (
+        "id",
+        "shown_document",
+        "is_active",
+        "mfa_enrolled_at",
+        "last_login",
+        "created_at",
+    )
+    object_actions: ClassVar[tuple[ObjectAction, ...]] = (
         ObjectAction(
             name="deactivate",
-            label="Deactivate",
-            explanation="They can no longer sign in, and every session of theirs ends at once.",
+            label=gettext_lazy("Deactivate"),
+            explanation=gettext_lazy(
+                "They can no longer sign in, and every session of theirs ends at once."
+            ),
             perform=User.deactivate,
             applies_to=lambda user: user.is_active,
             asks_reason=True,
         ),
         ObjectAction(
             name="reactivate",
-            label="Reactivate",
-            explanation="They can sign in again. Sessions that ended stay ended.",
+            label=gettext_lazy("Reactivate"),
+            explanation=gettext_lazy("They can sign in again. Sessions that ended stay ended."),
             perform=lambda user, reason: user.reactivate(),
             applies_to=lambda user: not user.is_active,
             withdraws=False,
@@ -162,8 +177,21 @@ admin.site.unregister(Group)
 
 
 @admin.register(Group)
-class GroupAdmin(DjangoGroupAdmin):
+class GroupAdmin(ConsoleAdmin[Group]):
     """Groups. What a group may do, its members may do: only superusers change one."""
+
+    list_display = ("name",)
+    ordering = ("name",)
+    search_exact = ()
+    search_names = ("name",)
+    filter_horizontal = ("permissions",)
+
+    def formfield_for_manytomany(
+        self, db_field: "ManyToManyField[Any, Any]", request: HttpRequest, **kwargs: Any
+    ) -> Any:
+        if db_field.name == "permissions":  # each is shown with its content type
+            kwargs["queryset"] = Permission.objects.select_related("content_type")
+        return super().formfield_for_manytomany(db_field, request, **kwargs)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return request.user.is_superuser

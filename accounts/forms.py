@@ -5,10 +5,14 @@ from typing import Any
 from django import forms
 from django.contrib.auth.forms import SetPasswordMixin
 from django.core.exceptions import ValidationError
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from unfold.widgets import UnfoldAdminTextInputWidget
 
 from accounts import documents
 from accounts.models import User, normalise_document
-from fluxiq.admin_site import ModelForm
+from fluxiq.admin_site import dress
+from fluxiq.theme import ModelForm
 
 MAX_TYPED_DOCUMENT = 32  # a CNPJ with its punctuation is 18 characters long
 
@@ -17,6 +21,8 @@ class DocumentField(forms.CharField):
     """A CPF or CNPJ as people write it; what comes out is the bare document."""
 
     def __init__(self, **kwargs: Any) -> None:
+        kwargs.setdefault("label", gettext_lazy("Document"))
+        kwargs.setdefault("widget", UnfoldAdminTextInputWidget())
         super().__init__(max_length=MAX_TYPED_DOCUMENT, **kwargs)
 
     def clean(self, value: Any) -> str:
@@ -24,18 +30,22 @@ class DocumentField(forms.CharField):
         try:
             return normalise_document(super().clean(value))
         except documents.InvalidDocument as error:
-            raise ValidationError(str(error)) from error
+            raise ValidationError(_(str(error))) from error
 
 
 class UserAddForm(SetPasswordMixin, ModelForm[User]):  # type: ignore[type-arg]
     """A new person, who signs in with this password."""
 
-    document = DocumentField(help_text="CPF or CNPJ, with or without punctuation.")
+    document = DocumentField(help_text=gettext_lazy("CPF or CNPJ, with or without punctuation."))
     password1, password2 = SetPasswordMixin.create_password_fields()
 
     class Meta:
         model = User
         fields = ("document", "name", "email")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        dress(self)
 
     def clean(self) -> dict[str, Any] | None:
         self.validate_passwords()

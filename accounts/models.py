@@ -88,6 +88,7 @@ class UserManager(BaseUserManager["User"]):
             audit.Kind.USER_CREATED,
             object_id=user.id,
             after={
+                "document": user.masked_document,
                 "name": user.name,
                 "is_superuser": user.is_superuser,
                 "is_staff": user.is_staff,
@@ -114,6 +115,11 @@ class User(AbstractBaseUser, PermissionsMixin):
     is_active = models.BooleanField(default=True)
     is_staff = models.BooleanField("staff status", default=False)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
+    # Since when a second factor is asked for at sign-in: kept here by the floor that knows factors,
+    # so that whoever reads the user knows, and locking this row settles it.
+    mfa_enrolled_at = models.DateTimeField(
+        "second factor since", null=True, blank=True, editable=False
+    )
 
     objects: ClassVar[UserManager] = UserManager()
 
@@ -123,6 +129,15 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     class Meta:
         ordering = ("-id",)
+        indexes = (
+            models.Index(fields=["-id"], condition=models.Q(is_staff=True), name="user_is_staff"),
+            models.Index(
+                fields=["-id"], condition=models.Q(is_superuser=True), name="user_is_superuser"
+            ),
+            models.Index(
+                fields=["-id"], condition=models.Q(is_active=False), name="user_is_inactive"
+            ),
+        )
         constraints = (
             models.CheckConstraint(
                 condition=models.Q(Exact(Length("document"), documents.CPF_LENGTH))
@@ -139,6 +154,15 @@ class User(AbstractBaseUser, PermissionsMixin):
         """The document as far as it may be shown."""
         return documents.mask(self.document)
 
+    @property
+    def has_second_factor(self) -> bool:
+        """Whether a password alone does not sign this user in."""
+        return self.mfa_enrolled_at is not None
+
+    def get_full_name(self) -> str:
+        """What Django's pages call the person, who would else be called by their document."""
+        return self.name or self.masked_document
+
     def clean(self) -> None:
         """Normalise e-mail address and document."""
         self.email = type(self).objects.normalize_email(self.email)
@@ -150,7 +174,12 @@ class User(AbstractBaseUser, PermissionsMixin):
         if not type(self).objects.filter(pk=self.pk, is_active=True).update(is_active=False):
             return
         self.is_active = False
-        audit.record(audit.Kind.USER_DEACTIVATED, object_id=self.id, after={"reason": reason})
+        audit.record(
+            audit.Kind.USER_DEACTIVATED,
+            object_id=self.id,
+            before={"is_active": True},
+            after={"is_active": False, "reason": reason},
+        )
         access_withdrawn.send(type(self), user=self, reason="user deactivated")
 
     @transaction.atomic
@@ -159,4 +188,9 @@ class User(AbstractBaseUser, PermissionsMixin):
         if not type(self).objects.filter(pk=self.pk, is_active=False).update(is_active=True):
             return
         self.is_active = True
-        audit.record(audit.Kind.USER_REACTIVATED, object_id=self.id)
+        audit.record(
+            audit.Kind.USER_REACTIVATED,
+            object_id=self.id,
+            before={"is_active": False},
+            after={"is_active": True},
+        )

@@ -1,4 +1,5 @@
 from django.apps import AppConfig
+from django.db.models.signals import post_migrate
 
 
 class AuthnConfig(AppConfig):
@@ -8,4 +9,7 @@ class AuthnConfig(AppConfig):
     verbose_name = "Credentials"
 
     def ready(self) -> None:
-        from authn import checks, receivers  # noqa: F401, PLC0415 - models exist only from here on
+        # Models exist only from here on.
+        from authn import checks, groups, receivers  # noqa: F401, PLC0415
+
+        post_migrate.connect(groups.make_missing, sender=self)

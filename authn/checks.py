@@ -8,8 +8,10 @@ from django.core.cache import caches
 from django.db import DatabaseError
 
 from authn import keys, signing
-from authn.models import ApiKey
+from authn.mfa import sealing
+from authn.models import ApiKey, TotpFactor
 from authn.models.api_key import peppers
+from authn.models.mfa import sealing_keys
 from fluxiq.counters import EmbeddedCounters, SharedCounters
 
 
@@ -33,6 +35,31 @@ def check_peppers(app_configs: Any, **kwargs: Any) -> list[checks.CheckMessage]:
         hint = f"It is id:secret,… of {keys.MIN_PEPPER_BYTES} bytes or more, newest first."
         return [checks.Error(f"API_KEY_PEPPERS: {error}.", hint=hint, id="fluxiq.E002")]
     return []
+
+
+@checks.register(checks.Tags.security)
+def check_sealing_keys(app_configs: Any, **kwargs: Any) -> list[checks.CheckMessage]:
+    """The ring that seals second factors can be used."""
+    try:
+        sealing_keys()
+    except sealing.InvalidSealingKeys as error:
+        hint = f"It is id:secret,… of {sealing.MIN_KEY_BYTES} bytes or more, newest first."
+        return [checks.Error(f"MFA_KEYS: {error}.", hint=hint, id="fluxiq.E010")]
+    return []
+
+
+@checks.register(checks.Tags.security, deploy=True)
+def check_second_factor_is_required(app_configs: Any, **kwargs: Any) -> list[checks.CheckMessage]:
+    """Who can do most proves more than a password."""
+    required = {
+        "MFA_REQUIRED_FOR_STAFF": ("The staff console opens", "fluxiq.W010"),
+        "MFA_REQUIRED_FOR_SUPERUSERS": ("Superusers get tokens", "fluxiq.W011"),
+    }
+    return [
+        checks.Warning(f"{what} with a password alone.", hint=f"Turn {name} on.", id=check_id)
+        for name, (what, check_id) in required.items()
+        if not getattr(settings, name)
+    ]
 
 
 @checks.register(checks.Tags.caches)
@@ -71,4 +98,27 @@ def check_peppers_of_live_keys(
         )
         for pepper_id, count in sorted(counted.items())
         if pepper_id not in known
+    ]
+
+
+@checks.register(checks.Tags.database)
+def check_keys_of_second_factors(
+    app_configs: Any, databases: Any = None, **kwargs: Any
+) -> list[checks.CheckMessage]:
+    """No second factor is sealed under a key that was taken out. Runs with `check --database`."""
+    if not databases or "default" not in databases:
+        return []
+    try:
+        counted = TotpFactor.objects.confirmed().per_key()
+        known = {key.id for key in sealing_keys()}
+    except (DatabaseError, sealing.InvalidSealingKeys):
+        return []  # not migrated yet; the ring's own check tells the other
+    return [
+        checks.Error(
+            f"{count} second factors are sealed under the key {key_id}, which is gone.",
+            hint=f"Put {key_id} back into MFA_KEYS, or reset those factors.",
+            id="fluxiq.E011",
+        )
+        for key_id, count in sorted(counted.items())
+        if key_id not in known
     ]

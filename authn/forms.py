@@ -1,24 +1,34 @@
 """The staff console's forms of sign-in and of issuing keys."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
+from itertools import groupby
 from typing import Any
 
 from django import forms
 from django.contrib.auth.forms import AuthenticationForm
 from django.core.exceptions import ValidationError
 from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django.views.decorators.debug import sensitive_variables
+from unfold.widgets import (
+    BASE_INPUT_CLASSES,
+    UnfoldAdminIntegerFieldWidget,
+    UnfoldAdminSelectWidget,
+    UnfoldAdminTextareaWidget,
+    UnfoldBooleanWidget,
+)
 
 from accounts.forms import MAX_TYPED_DOCUMENT
 from accounts.models import User
 from accounts.passwords import MAX_LENGTH as MAX_PASSWORD
-from authn import passwords, throttle
+from authn import passwords, refusals, throttle
 from authn.models import ApiKey
 from authn.serializers import MAX_NETWORKS
 from fluxiq.addresses import parse_networks
-from fluxiq.admin_site import ModelForm
 from fluxiq.errors import INVALID_LOGIN, RateLimited, ServiceUnavailable, Unauthorized
-from fluxiq.scopes import DESCRIPTIONS, ServiceScope
+from fluxiq.scopes import DESCRIPTIONS
+from fluxiq.theme import ModelForm
 from merchants.models import Merchant
 
 MAX_RATE_LIMIT = 1_000_000  # requests a minute: far beyond what one caller can send
@@ -26,8 +36,12 @@ MAX_RATE_LIMIT = 1_000_000  # requests a minute: far beyond what one caller can 
 
 def try_again(error: RateLimited | ServiceUnavailable) -> str:
     """What to say of an attempt that was not even made."""
-    why = "Too many failed attempts" if isinstance(error, RateLimited) else error.message
-    return f"{why}. Retry after {error.retry_after} seconds."
+    is_throttled = isinstance(error, RateLimited)
+    why = _("Too many failed attempts") if is_throttled else _(error.message)
+    return _("%(why)s. Retry after %(seconds)d seconds.") % {
+        "why": why,
+        "seconds": error.retry_after,
+    }
 
 
 @sensitive_variables("password")
@@ -39,8 +53,9 @@ def prove_staff(document: str, password: str) -> User:
     """
     user = passwords.prove(document, password)
     if not user.is_staff:
-        throttle.Attempt(document).reserve()
-        raise Unauthorized(INVALID_LOGIN)
+        with refusals.of_sign_in(document):
+            throttle.Attempt(document).reserve()
+            raise Unauthorized(INVALID_LOGIN)
     return user
 
 
@@ -48,16 +63,24 @@ class SignInForm(AuthenticationForm):
     """Document and password. `not_now` is what said to try again later: throttle or hasher."""
 
     username = forms.CharField(
-        label="Document",
+        label=gettext_lazy("Document"),
         max_length=MAX_TYPED_DOCUMENT,
         widget=forms.TextInput(
-            attrs={"autofocus": True, "autocapitalize": "none", "autocomplete": "username"}
+            attrs={
+                "autofocus": True,
+                "autocapitalize": "none",
+                "autocomplete": "username",
+                "class": " ".join(BASE_INPUT_CLASSES),
+            }
         ),
     )
     password = forms.CharField(
+        label=gettext_lazy("Password"),
         max_length=MAX_PASSWORD,
         strip=False,
-        widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}),
+        widget=forms.PasswordInput(
+            attrs={"autocomplete": "current-password", "class": " ".join(BASE_INPUT_CLASSES)}
+        ),
     )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -75,38 +98,59 @@ class SignInForm(AuthenticationForm):
                 self.cleaned_data["username"], self.cleaned_data["password"]
             )
         except Unauthorized as error:
-            raise ValidationError(INVALID_LOGIN, code="invalid_login") from error
+            raise ValidationError(_(INVALID_LOGIN), code="invalid_login") from error
         except (RateLimited, ServiceUnavailable) as error:
             self.not_now = error
             raise ValidationError(try_again(error), code="not_now") from error
         return self.cleaned_data
 
 
+def _permissions_by_resource() -> list[tuple[str, list[tuple[str, Any]]]]:
+    """The catalogue as choices: of each resource, its permissions with what they allow."""
+    described = [(str(scope), gettext_lazy(text)) for scope, text in DESCRIPTIONS.items()]
+    by_resource = groupby(described, key=lambda choice: choice[0].partition(":")[0])
+    return [(resource, list(choices)) for resource, choices in by_resource]
+
+
+class PermissionsWidget(forms.CheckboxSelectMultiple):
+    """Checkboxes by resource, each with what it allows."""
+
+    template_name = "admin/authn/apikey/permissions.html"
+
+
 class IssueKeyForm(ModelForm[ApiKey]):
     """What a new key is for: a merchant with listed permissions, or a FluxiQ service."""
 
     service_key = forms.BooleanField(
-        label="Service key",
+        label=gettext_lazy("Service key"),
         required=False,
-        help_text="Of no merchant: a FluxiQ service asks with it about others' tokens"
-        f" ({ServiceScope.TOKENS_INTROSPECT}, and nothing else).",
+        widget=UnfoldBooleanWidget(),
+        help_text=gettext_lazy(
+            "Of no merchant: a FluxiQ service asks with it about others' tokens"
+            " (tokens:introspect, and nothing else)."
+        ),
     )
     permissions = forms.MultipleChoiceField(
-        choices=[(str(s), f"{s}: {description}") for s, description in DESCRIPTIONS.items()],
+        label=gettext_lazy("Permissions"),
+        choices=_permissions_by_resource(),
         required=False,
-        widget=forms.CheckboxSelectMultiple(attrs={"class": "radiolist"}),  # Django's, for width
+        widget=PermissionsWidget(),
     )
     allowed_ips = forms.CharField(
-        label="Allowed addresses",
+        label=gettext_lazy("Allowed addresses"),
         required=False,
-        widget=forms.Textarea(attrs={"rows": 4, "cols": 40}),
-        help_text="One CIDR or address a line, such as 203.0.113.0/24. Empty: from anywhere.",
+        widget=UnfoldAdminTextareaWidget(attrs={"rows": 4, "cols": 40}),
+        help_text=gettext_lazy(
+            "One CIDR or address a line, such as 203.0.113.0/24. Empty: from anywhere."
+        ),
     )
     rate_limit = forms.IntegerField(
+        label=gettext_lazy("Limit of its own"),
         required=False,
         min_value=1,
         max_value=MAX_RATE_LIMIT,
-        help_text="Requests a minute. Empty: the default of all keys.",
+        widget=UnfoldAdminIntegerFieldWidget(),
+        help_text=gettext_lazy("Requests a minute. Empty: the default of all keys."),
     )
 
     def clean_permissions(self) -> list[str]:
@@ -118,31 +162,31 @@ class IssueKeyForm(ModelForm[ApiKey]):
         """Raises ValidationError for what is no moment to come."""
         moment: datetime | None = self.cleaned_data["expires_at"]
         if moment is not None and moment <= timezone.now():
-            raise ValidationError("Must be in the future.")
+            raise ValidationError(_("Must be in the future."))
         return moment
 
     def clean_allowed_ips(self) -> list[str]:
         """Canonical CIDRs. Raises ValidationError."""
         lines = self.cleaned_data["allowed_ips"].split()
         if len(lines) > MAX_NETWORKS:
-            raise ValidationError(f"At most {MAX_NETWORKS}.")
+            raise ValidationError(_("At most %(count)d.") % {"count": MAX_NETWORKS})
         try:
             return [str(network) for network in parse_networks(lines)]
         except ValueError as error:
-            raise ValidationError(f"Not a CIDR: {error}.") from error
+            raise ValidationError(_("Not a CIDR: %(error)s.") % {"error": error}) from error
 
     def clean(self) -> dict[str, Any]:
         data = self.cleaned_data
         is_service = data.get("service_key")
         missing = {
-            "merchant": "Choose the merchant, or a service key.",
-            "permissions": "Choose at least one.",
+            "merchant": _("Choose the merchant, or a service key."),
+            "permissions": _("Choose at least one."),
         }
         for field, message in missing.items():
             if field in self.errors:
                 continue
             if is_service and data.get(field):
-                self.add_error(field, "A service key has none.")
+                self.add_error(field, _("A service key has none."))
             elif not is_service and not data.get(field):
                 self.add_error(field, message)
         return data
@@ -157,3 +201,20 @@ class IssueKeyForm(ModelForm[ApiKey]):
             return ApiKey.objects.issue_service_key(**fields)
         permissions = self.cleaned_data["permissions"]
         return ApiKey.objects.issue(merchant, permissions=permissions, **fields)
+
+
+class RotateKeyForm(forms.Form):
+    """How long the old key goes on beside its successor."""
+
+    grace = forms.TypedChoiceField(
+        label=gettext_lazy("The old key goes on for"),
+        choices=[
+            ("0", gettext_lazy("no time: it is refused at once")),
+            ("3600", gettext_lazy("an hour")),
+            ("86400", gettext_lazy("a day")),
+            ("604800", gettext_lazy("7 days")),
+        ],
+        initial="86400",
+        coerce=lambda seconds: timedelta(seconds=int(seconds)),
+        widget=UnfoldAdminSelectWidget(),
+    )

@@ -4,7 +4,7 @@ from django.contrib.auth.hashers import make_password
 from django.db import IntegrityError, transaction
 
 from accounts.models import User
-from authn import passwords, throttle
+from authn import passwords, refusals, throttle
 from fluxiq.errors import INVALID_INVITATION, Conflict, Unauthorized
 from merchants.models import Membership
 
@@ -17,7 +17,7 @@ def accept(*, invitation: str, document: str, password: str) -> Membership:
     Unauthorized with one message for a bad or foreign invitation and for a wrong password.
     """
     passwords.check_new(password, None, "password")
-    with throttle.attempt(document):
+    with refusals.of_sign_in(document), throttle.attempt(document):
         membership = Membership.objects.open_invitation(invitation)
         user = User.objects.for_document(document)
         if membership is None or not membership.is_for(document):

@@ -12,6 +12,8 @@ import secrets
 import zlib
 from dataclasses import dataclass, field
 
+from fluxiq import rings
+
 ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 RANDOM_LENGTH = 32
 CHECKSUM_LENGTH = 6  # 62**6 > 2**32
@@ -86,16 +88,7 @@ MIN_PEPPER_BYTES = 16  # 128 bits, were they random
 
 def parse_peppers(text: str) -> tuple[Pepper, ...]:
     """The pepper ring of `id:secret,id:secret`, newest first. Raises InvalidPeppers."""
-    ring: list[Pepper] = []
-    for entry in filter(None, (e.strip() for e in text.split(","))):
-        pepper_id, _, secret = entry.partition(":")
-        if re.fullmatch(r"[A-Za-z0-9_.-]{1,32}", pepper_id) is None:
-            raise InvalidPeppers("each pepper is id:secret; an id has 1 to 32 of A-Z a-z 0-9 _ . -")
-        if len(secret.encode()) < MIN_PEPPER_BYTES:
-            raise InvalidPeppers(f"the pepper {pepper_id} has under {MIN_PEPPER_BYTES} bytes")
-        if any(pepper_id == p.id for p in ring):
-            raise InvalidPeppers(f"the pepper id {pepper_id} stands twice")
-        ring.append(Pepper(pepper_id, secret.encode()))
-    if not ring:
-        raise InvalidPeppers("there is no pepper")
-    return tuple(ring)
+    try:
+        return tuple(Pepper(*entry) for entry in rings.entries(text, "pepper", MIN_PEPPER_BYTES))
+    except rings.InvalidRing as error:
+        raise InvalidPeppers(str(error)) from error

@@ -59,3 +59,55 @@ def session_reused(session: "Session") -> None:
         f" {session.created_at:%Y-%m-%d %H:%M} UTC ({session.address}) was used a second time, as"
         f" happens when it was stolen. The session was ended.\n{_whence()}{_FOOTER}",
     )
+
+
+def second_factor_added(user: User) -> None:
+    """Tell a user that an authenticator app is asked for at their sign-in from now on."""
+    _tell(
+        user,
+        "Two-factor sign-in is on at FluxiQ",
+        "an authenticator app was added to your account: its code is asked for when you sign in."
+        " Your other sessions were ended.",
+    )
+
+
+def second_factor_removed(user: User) -> None:
+    """Tell a user that a password alone signs them in again."""
+    _tell(
+        user,
+        "Two-factor sign-in is off at FluxiQ",
+        "the authenticator app was removed from your account: your password alone signs you in."
+        " Your sessions were ended.",
+    )
+
+
+def recovery_codes_renewed(user: User) -> None:
+    """Tell a user that their recovery codes are others now."""
+    _tell(
+        user,
+        "New recovery codes at FluxiQ",
+        "new recovery codes were made for your account. The old ones do not serve any more.",
+    )
+
+
+def recovery_code_used(user: User, left: int) -> None:
+    """Tell a user that one of their recovery codes is spent."""
+    _tell(
+        user,
+        "A recovery code was used at FluxiQ",
+        f"a recovery code was used in the place of your authenticator app. {left} are left.",
+    )
+
+
+def second_factor_guessed(user: User) -> None:
+    """Tell a user that codes were tried in vain: whoever did that may know the password."""
+    _tell(
+        user,
+        "Wrong sign-in codes at FluxiQ",
+        "wrong codes were given for your account several times. Whoever did that may know your"
+        " password: unless it was you, change it now.",
+    )
+
+
+def _tell(user: User, subject: str, what: str) -> None:
+    send([user.email], subject, f"Hello {user.name},\n\n{what}\n{_whence()}{_FOOTER}")

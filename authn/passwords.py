@@ -6,7 +6,7 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 
 from accounts.models import User
-from authn import notices, sessions, throttle
+from authn import notices, refusals, sessions, throttle
 from fluxiq.audit import models as audit
 from fluxiq.errors import INVALID_LOGIN, Unauthorized, ValidationFailed
 
@@ -17,7 +17,7 @@ def prove(document: str, password: str) -> User:
     Raises RateLimited before any hashing, and Unauthorized with one message, and after the same
     work, whether the document is unknown, the password wrong or the user inactive.
     """
-    with throttle.attempt(document):
+    with refusals.of_sign_in(document), throttle.attempt(document):
         user = User.objects.for_document(document)
         if user is None:
             make_password(password)  # the time that a wrong password costs
@@ -25,6 +25,17 @@ def prove(document: str, password: str) -> User:
         if not user.check_password(password) or not user.is_active:
             raise Unauthorized(INVALID_LOGIN)
     return user
+
+
+def prove_current(user: User, password: str) -> None:
+    """Prove the password of a user who is signed in.
+
+    Raises RateLimited, and ValidationFailed for a wrong one, which counts as a failed sign-in.
+    """
+    try:
+        prove(user.document, password)
+    except Unauthorized as error:
+        raise ValidationFailed({"current_password": ["Wrong password."]}) from error
 
 
 def check_new(password: str, user: User | None, field: str) -> None:
@@ -41,10 +52,7 @@ def change(user: User, *, current: str, new: str, session_id: str | None) -> Non
     Raises RateLimited, and ValidationFailed for a wrong current or an unfit new password.
     """
     check_new(new, user, "new_password")
-    try:
-        prove(user.document, current)
-    except Unauthorized as error:
-        raise ValidationFailed({"current_password": ["Wrong password."]}) from error
+    prove_current(user, current)
     user.set_password(new)  # hashed before the transaction: nobody waits for it on a lock
     with transaction.atomic():
         user.save(update_fields=["password"])

@@ -17,7 +17,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 from rest_framework_simplejwt.token_blacklist.models import OutstandingToken
 
-from authn.models import ApiKeyUsage, MovedBatch, Session
+from authn.models import ApiKeyUsage, MfaChallenge, MovedBatch, Session, TotpFactor
 from authn.models.usage import BATCHES_KEPT
 from authn.models.usage import KEPT as USAGE_KEPT
 from authn.throttle import KNOWN_ADDRESS_AGE
@@ -36,8 +36,8 @@ class Purged:
 
 
 def purge_expired(batch_size: int = BATCH_SIZE) -> Purged:
-    """Remove dead sessions, expired refresh tokens, expired sessions of the staff console, and
-    counts of API keys' use that are older than 400 days.
+    """Remove dead sessions, expired refresh tokens, expired sessions of the staff console,
+    challenges and enrolments that are over, and counts of API keys' use of over 400 days ago.
 
     Each batch is a transaction of its own, so that no lock is held for long and an interrupted
     purge keeps what it has done.
@@ -48,6 +48,9 @@ def purge_expired(batch_size: int = BATCH_SIZE) -> Purged:
     old_usage = ApiKeyUsage.objects.filter(hour__lt=now - USAGE_KEPT)
     old_batches = MovedBatch.objects.filter(moved_at__lt=now - BATCHES_KEPT)
     _delete(old_batches.order_by("moved_at"), batch_size)
+    over = MfaChallenge.objects.filter(expires_at__lte=now)
+    _delete(over.order_by("expires_at"), batch_size)
+    _delete(TotpFactor.objects.given_up().order_by("created_at"), batch_size)
     # Sessions go first: each one's last token is held by it.
     return Purged(
         sessions=_delete(dead.order_by("expires_at"), batch_size),

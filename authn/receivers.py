@@ -9,9 +9,9 @@ from django.dispatch import receiver
 from accounts.models import User
 from accounts.signals import access_withdrawn
 from authn import remembered, sessions
-from authn.models import ApiKey
+from authn.models import ApiKey, Session
 from merchants.models import Membership, Merchant
-from merchants.signals import grants_changed, merchant_changed
+from merchants.signals import grants_changed, merchant_changed, second_factor_required
 
 BATCH = 500
 
@@ -58,3 +58,13 @@ def forget_saved_merchant(
     """Forget the name of a merchant that was saved."""
     if not created:
         forget_merchant(sender, merchant_id=instance.pk)
+
+
+@receiver(second_factor_required)
+def end_sessions_without_second_factor(
+    sender: type[Merchant], merchant_id: str, **kwargs: Any
+) -> None:
+    """End the sessions of the members who have none, in the transaction that requires it."""
+    members = Membership.objects.in_force().filter(merchant_id=merchant_id)
+    without = members.without_second_factor().values("user_id")
+    Session.objects.filter(user_id__in=without).end("second factor required by a merchant")

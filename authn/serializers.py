@@ -10,7 +10,13 @@ from accounts.passwords import MAX_LENGTH as MAX_PASSWORD
 from authn.models import ApiKey
 from authn.models.api_key import MAX_GRACE
 from fluxiq.addresses import parse_networks
-from fluxiq.serializers import StrictCharField, StrictSerializer, WireDateTimeField
+from fluxiq.audit.models import kinds
+from fluxiq.serializers import (
+    StrictCharField,
+    StrictChoiceField,
+    StrictSerializer,
+    WireDateTimeField,
+)
 
 MAX_DOCUMENT = 64
 MAX_TOKEN = 4096
@@ -249,6 +255,23 @@ class UsagePeriod(serializers.Serializer[Any]):
             days = MAX_USAGE_PERIOD.days
             raise serializers.ValidationError({"from": f"At most {days} days before `to`."})
         return {"start": start, "end": end}
+
+
+class AuditEventQuery(serializers.Serializer[Any]):
+    """The query of GET …/audit-events."""
+
+    def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
+        return {
+            "kind": StrictChoiceField(choices=kinds(), required=False),
+            "from": MomentField(required=False),
+            "to": MomentField(required=False),
+        }
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """Refuse a period that is none."""
+        if "from" in attrs and "to" in attrs and attrs["to"] <= attrs["from"]:
+            raise serializers.ValidationError({"to": "`to` must be later than `from`."})
+        return attrs
 
 
 class ApiKeyUsageSerializer(serializers.Serializer[Any]):

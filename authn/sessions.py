@@ -84,8 +84,11 @@ def _pair(session: Session) -> TokenPair:
 
 
 @transaction.atomic
-def start(user: User) -> TokenPair:
-    """Sign a user in: a new session, and its first pair of tokens."""
+def start(user: User, second_factor: str = "") -> TokenPair:
+    """Sign a user in: a new session, and its first pair of tokens.
+
+    `second_factor` is what was proved beside the password (`SecondFactor`), if anything.
+    """
     now = _whole_second()
     source = origin.current()
     session = Session(
@@ -94,6 +97,7 @@ def start(user: User) -> TokenPair:
         last_used_at=now,
         address=source.address,
         user_agent=source.user_agent,
+        second_factor=second_factor,
     )
     session.expires_at = min(now + REFRESH_LIFETIME, session.must_end_by)
     session.current = _outstanding(user, now, session.expires_at)
@@ -101,7 +105,7 @@ def start(user: User) -> TokenPair:
     audit.record(
         audit.Kind.SESSION_STARTED,
         object_id=session.id,
-        after={"user_id": user.id},
+        after={"user_id": user.id, "second_factor": second_factor},
         actor=("user", user.id),
     )
     return _pair(session)

@@ -9,6 +9,7 @@ import hmac
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from typing import TypeVar
 
 from django.conf import settings
 from django.utils import timezone
@@ -26,6 +27,10 @@ from fluxiq.limits import Usage
 PAIR_LIMIT, PAIR_WINDOW = 5, 15 * 60  # 5 failures in 15 minutes, one document from one address
 DOCUMENT_LIMIT, DOCUMENT_WINDOW = 50, 60 * 60  # 50 failures in an hour, one document from anywhere
 KNOWN_ADDRESS_AGE = timedelta(days=30)
+
+# 5 wrong codes in 15 minutes, one user, over all challenges and addresses: a guess has a chance of
+# 3 in a million, and who guesses has the password already.
+CODE_LIMIT, CODE_WINDOW = 5, 15 * 60
 
 
 def _subject(document: str) -> str:
@@ -55,7 +60,7 @@ class Attempt:
 
     def reserve(self) -> None:
         """Count the attempt. Raises RateLimited where it is one too many."""
-        pair, document = (self._reserve(bucket) for bucket in self._buckets)
+        pair, document = (_reserve(bucket) for bucket in self._buckets)
         if pair.is_exceeded:
             self.give_back()
             raise RateLimited(pair)
@@ -67,12 +72,6 @@ class Attempt:
         """Take the attempt out of the count again: it was no failure."""
         for bucket in self._buckets:
             ratelimit.count(_returns(bucket))
-
-    def _reserve(self, bucket: Bucket) -> Usage:
-        reserved = ratelimit.count(bucket)
-        returned = ratelimit.count(_returns(bucket), increment=False)
-        failures = reserved.count - returned.count
-        return Usage(bucket.kind, bucket.limit, failures, bucket.window, reserved.reset)
 
     def _is_known_address(self) -> bool:
         """Whether this document signed in from here lately, so that a stranger's guesses do not
@@ -91,20 +90,71 @@ class Attempt:
         return sessions.exists() or at_the_console.exists()
 
 
+class CodeAttempt:
+    """One reserved attempt at the second factor of a user, wherever it comes from."""
+
+    def __init__(self, user_id: str) -> None:
+        self._bucket = Bucket("second-factor", user_id, CODE_LIMIT, CODE_WINDOW)
+        self.is_last = False
+
+    def reserve(self) -> None:
+        """Count the attempt. Raises RateLimited where it is one too many."""
+        reserved = _reserve(self._bucket)
+        if reserved.is_exceeded:
+            self.give_back()
+            raise RateLimited(reserved)
+        self.is_last = reserved.count == CODE_LIMIT
+
+    def give_back(self) -> None:
+        """Take the attempt out of the count again: it was no failure."""
+        ratelimit.count(_returns(self._bucket))
+
+
+def _reserve(bucket: Bucket) -> Usage:
+    """Count an attempt: what failed in the window, or is under way, this one included.
+
+    What was given back is asked first: then each of it was reserved before this attempt, and is in
+    the count that it is taken from. Asked after, it would hold what was reserved later and refused,
+    and many at once would let one more through. Of an older window it is not taken at all.
+    """
+    returned = ratelimit.count(_returns(bucket), increment=False)
+    reserved = ratelimit.count(bucket)
+    is_of_this_window = reserved.reset - returned.reset < bucket.window // 2
+    failures = reserved.count - (returned.count if is_of_this_window else 0)
+    return Usage(bucket.kind, bucket.limit, failures, bucket.window, reserved.reset)
+
+
 def _returns(bucket: Bucket) -> Bucket:
     return Bucket(f"{bucket.kind}-returned", bucket.owner, bucket.limit, bucket.window)
 
 
 @contextmanager
 def attempt(document: str) -> Iterator[None]:
-    """Guard a block that tries a secret: leaving it by Unauthorized is a failure, else none.
+    """Guard a block that tries the password of a document.
 
-    Raises RateLimited before the block where too many failed.
+    Leaving it by Unauthorized is a failure, else none. Raises RateLimited before the block where
+    too many failed.
     """
-    reserved = Attempt(document)
+    with _guarded(Attempt(document)):
+        yield
+
+
+@contextmanager
+def code_attempt(user_id: str) -> Iterator[CodeAttempt]:
+    """Guard a block that tries the second factor of a user, as `attempt` does; gives the attempt,
+    which knows whether it is the last of its window."""
+    with _guarded(CodeAttempt(user_id)) as reserved:
+        yield reserved
+
+
+Reservable = TypeVar("Reservable", Attempt, CodeAttempt)
+
+
+@contextmanager
+def _guarded(reserved: Reservable) -> Iterator[Reservable]:
     reserved.reserve()
     try:
-        yield
+        yield reserved
     except Unauthorized:
         raise
     except BaseException:

@@ -7,40 +7,30 @@ the form; what is done to an object beyond changing its fields is confirmed on a
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, NamedTuple
 
 from django import forms
-from django.contrib import admin, messages
+from django.contrib import messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.options import IS_POPUP_VAR
 from django.contrib.admin.utils import quote, unquote
+from django.contrib.admin.widgets import RelatedFieldWidgetWrapper
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db.models import Model, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
+from django.utils.functional import Promise
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from unfold.widgets import BASE_INPUT_CLASSES, UnfoldAdminTextInputWidget
 
+from fluxiq.admin_lists import BoundedAdmin
 from fluxiq.errors import Conflict, Forbidden, NotFound
+from fluxiq.theme import M
 
 MAX_REASON = 200
-
-M = TypeVar("M", bound=Model)
-
-if TYPE_CHECKING:
-
-    class _ModelAdmin(admin.ModelAdmin[M]):
-        pass
-
-    class ModelForm(forms.ModelForm[M]):
-        """Django's, with the type of its model."""
-
-else:  # Django's own classes take no type argument
-
-    class _ModelAdmin(admin.ModelAdmin, Generic[M]):
-        pass
-
-    class ModelForm(forms.ModelForm, Generic[M]):
-        """Django's, with the type of its model."""
+MAX_AT_ONCE = 100  # objects that one confirmation acts on, all of which it lists
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,16 +39,26 @@ class ObjectAction:
 
     `perform` is given the object and the reason (empty unless `asks_reason`); it is called only
     for objects that it `applies_to`. `name` stands in the URL, `label` on the button, which is
-    red where the action `withdraws` something.
+    red where the action `withdraws` something. Whoever may change the object may do it, or, where
+    a `permission` is named (`app.codename`), who has that.
     """
 
     name: str
-    label: str
-    explanation: str
+    label: str | Promise
+    explanation: str | Promise
     perform: Callable[[Any, str], object]
     applies_to: Callable[[Any], bool]
     asks_reason: bool = False
     withdraws: bool = True
+    permission: str = ""
+
+
+class Tool(NamedTuple):
+    """A button above an object's form."""
+
+    label: str | Promise
+    url: str
+    is_red: bool = False
 
 
 class NoForm(forms.Form):
@@ -69,10 +69,17 @@ class ReasonForm(forms.Form):
     """Why, for the audit trail."""
 
     reason = forms.CharField(
+        label=gettext_lazy("Reason"),
         max_length=MAX_REASON,
-        widget=forms.TextInput(attrs={"class": "vTextField"}),
-        help_text="Kept in the audit trail.",
+        widget=UnfoldAdminTextInputWidget(),
+        help_text=gettext_lazy("Kept in the audit trail."),
     )
+
+
+def dress(form: forms.BaseForm) -> None:
+    """Give the plain fields of a form that is no ModelAdmin's the look of the theme."""
+    for field in form.fields.values():
+        field.widget.attrs.setdefault("class", " ".join(BASE_INPUT_CLASSES))
 
 
 def adopt(instance: Model, made: Model) -> None:
@@ -83,12 +90,20 @@ def adopt(instance: Model, made: Model) -> None:
     instance.__dict__.update(made.__dict__)
 
 
-class ConsoleAdmin(_ModelAdmin[M]):
-    """The base of all pages: nothing is deleted, and lists count no more than they must."""
+class ConsoleAdmin(BoundedAdmin[M]):
+    """The base of all pages: nothing is deleted, and lists are bounded."""
 
-    show_full_result_count = False
     change_form_template = "admin/console_change_form.html"
+    compressed_fields = False
+    warn_unsaved_form = True
     object_actions: ClassVar[Sequence[ObjectAction]] = ()
+
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        """As the theme's, without a menu to make or change the object that is chosen."""
+        field = super().formfield_for_dbfield(db_field, request, **kwargs)
+        if field is not None and isinstance(field.widget, RelatedFieldWidgetWrapper):
+            field.widget = field.widget.widget
+        return field
 
     def has_delete_permission(self, request: HttpRequest, obj: M | None = None) -> bool:
         """Nothing is deleted: it is deactivated, suspended, closed, revoked or ended."""
@@ -98,19 +113,37 @@ class ConsoleAdmin(_ModelAdmin[M]):
         """Whether the object's actions may be used; by default, as it may be changed."""
         return self.has_change_permission(request, obj)
 
-    def get_object_tools(self, request: HttpRequest, obj: M) -> list[tuple[str, str]]:
-        """The buttons above an object's form: (label, URL)."""
-        if not self.has_action_permission(request, obj):
-            return []
+    def _may(self, request: HttpRequest, action: ObjectAction, obj: M | None = None) -> bool:
+        if action.permission:
+            has_it: bool = request.user.has_perm(action.permission)
+            return has_it and self.has_view_permission(request, obj)
+        return self.has_action_permission(request, obj)
+
+    def get_object_tools(self, request: HttpRequest, obj: M) -> list[Tool]:
+        """The buttons above an object's form."""
         return [
-            (action.label, self._url(action.name, obj))
+            Tool(action.label, self._url(action.name, obj), action.withdraws)
             for action in self.object_actions
-            if action.applies_to(obj)
+            if self._may(request, action, obj) and action.applies_to(obj)
         ]
+
+    def get_object_panels(self, request: HttpRequest, obj: M) -> list[tuple[str, dict[str, Any]]]:
+        """What stands below an object's form, for looking at: (template, its context)."""
+        return []
 
     def _url(self, page: str, obj: Model) -> str:
         name = f"{self.admin_site.name}:{self.opts.app_label}_{self.opts.model_name}_{page}"
         return reverse(name, args=(quote(obj.pk),))
+
+    def page_context(self, request: HttpRequest, title: str, **more: Any) -> dict[str, Any]:
+        """The context of a page of this admin's own."""
+        request.current_app = self.admin_site.name
+        return {
+            **self.admin_site.each_context(request),
+            "title": title,
+            "opts": self.opts,
+            **more,
+        }
 
     # A refusal by a model's rule
 
@@ -139,7 +172,7 @@ class ConsoleAdmin(_ModelAdmin[M]):
         class RefusedForm(form):  # type: ignore[valid-type, misc]
             def clean(self) -> None:
                 super().clean()
-                raise ValidationError(str(refusal))
+                raise ValidationError(_(str(refusal)))
 
         return RefusedForm
 
@@ -148,14 +181,18 @@ class ConsoleAdmin(_ModelAdmin[M]):
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
     ) -> HttpResponse:
-        if context["original"] is not None:
-            context["object_tools"] = self.get_object_tools(request, context["original"])
+        obj = context["original"]
+        if obj is not None:
+            context["object_tools"] = self.get_object_tools(request, obj)
+            context["object_panels"] = self.get_object_panels(request, obj)
         return super().render_change_form(request, context, *args, **kwargs)
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
         actions: dict[str, Any] = super().get_actions(request)
-        if IS_POPUP_VAR not in request.GET and self.has_action_permission(request):
-            for action in self.object_actions:
+        if IS_POPUP_VAR in request.GET:
+            return actions
+        for action in self.object_actions:
+            if self._may(request, action):
                 actions[action.name] = (partial(_act_on_list, action), action.name, action.label)
         return actions
 
@@ -169,17 +206,37 @@ class ConsoleAdmin(_ModelAdmin[M]):
             for action in self.object_actions
         ] + super().get_urls()
 
-    def _act_on_object(
-        self, action: ObjectAction, request: HttpRequest, object_id: str
-    ) -> HttpResponse:
+    def changeable(self, request: HttpRequest, object_id: str) -> M:
+        """The object that is to be changed. Raises PermissionDenied, Http404."""
         obj = self.get_object(request, unquote(object_id))
-        if not self.has_action_permission(request, obj):
+        if not self.has_change_permission(request, obj):
             raise PermissionDenied
         if obj is None:
             raise Http404
+        return obj
+
+    def actionable(
+        self, request: HttpRequest, object_id: str, action: ObjectAction | None = None
+    ) -> M:
+        """The object that an action's page is for. Raises PermissionDenied, Http404."""
+        obj = self.get_object(request, unquote(object_id))
+        may = (
+            self._may(request, action, obj) if action else self.has_action_permission(request, obj)
+        )
+        if not may:
+            raise PermissionDenied
+        if obj is None:
+            raise Http404
+        return obj
+
+    def _act_on_object(
+        self, action: ObjectAction, request: HttpRequest, object_id: str
+    ) -> HttpResponse:
+        obj = self.actionable(request, object_id, action)
         back = self._url("change", obj)
         if not action.applies_to(obj):
-            self.message_user(request, f"Nothing to do: {obj}", messages.WARNING)
+            message = _("Nothing to do: %(object)s") % {"object": obj}
+            self.message_user(request, message, messages.WARNING)
             return HttpResponseRedirect(back)
         return self._confirm(request, action, [obj], back)
 
@@ -187,14 +244,20 @@ class ConsoleAdmin(_ModelAdmin[M]):
         self, action: ObjectAction, request: HttpRequest, queryset: QuerySet[M]
     ) -> HttpResponse | None:
         """Confirm and do the action to the selected objects that it applies to."""
-        objects = [obj for obj in queryset if action.applies_to(obj)]
+        selected = list(queryset[: MAX_AT_ONCE + 1])
+        if len(selected) > MAX_AT_ONCE:
+            message = _("At most %(count)d at once. Nothing was changed.") % {"count": MAX_AT_ONCE}
+            self.message_user(request, message, messages.ERROR)
+            return None
+        objects = [obj for obj in selected if action.applies_to(obj)]
         for obj in objects:
-            if not self.has_action_permission(request, obj):
-                message = f"You may not do this to {obj}. Nothing was changed."
-                self.message_user(request, message, messages.ERROR)
+            if not self._may(request, action, obj):
+                message = _("You may not do this to %(object)s. Nothing was changed.")
+                self.message_user(request, message % {"object": obj}, messages.ERROR)
                 return None
         if not objects:
-            self.message_user(request, "Nothing to do for what was selected.", messages.WARNING)
+            message = _("Nothing to do for what was selected.")
+            self.message_user(request, message, messages.WARNING)
             return None
         return self._confirm(request, action, objects, request.get_full_path())
 
@@ -208,21 +271,21 @@ class ConsoleAdmin(_ModelAdmin[M]):
         if form.is_valid():
             for obj in objects:
                 action.perform(obj, form.cleaned_data.get("reason", ""))
-                self.log_change(request, obj, action.label)
-            done = f"{action.label}: {objects[0] if len(objects) == 1 else f'{len(objects)} done'}"
-            self.message_user(request, done, messages.SUCCESS)
+                self.log_change(request, obj, str(action.label))
+            what = (
+                objects[0] if len(objects) == 1 else _("%(count)d done") % {"count": len(objects)}
+            )
+            self.message_user(request, f"{action.label}: {what}", messages.SUCCESS)
             return HttpResponseRedirect(back)
-        context = {
-            **self.admin_site.each_context(request),
-            "title": action.label,
-            "opts": self.opts,
-            "action": action,
-            "form": form,
-            "objects": objects,
-            "back": back,
-            "checkbox_name": ACTION_CHECKBOX_NAME,
-        }
-        request.current_app = self.admin_site.name
+        context = self.page_context(
+            request,
+            str(action.label),
+            action=action,
+            form=form,
+            objects=objects,
+            back=back,
+            checkbox_name=ACTION_CHECKBOX_NAME,
+        )
         return TemplateResponse(request, "admin/confirm_action.html", context)
 
 

@@ -8,7 +8,8 @@ import os
 import pwd
 import re
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, NoReturn, TypeVar
 
@@ -19,6 +20,7 @@ from django.db import DatabaseError, InterfaceError, OperationalError, connectio
 from django.db.models import Model, QuerySet
 from rest_framework.exceptions import APIException
 from rest_framework.serializers import BaseSerializer
+from tqdm import tqdm
 
 from fluxiq import ids
 from fluxiq.errors import from_exception
@@ -58,6 +60,10 @@ class Command(BaseCommand):
         """The result of `perform` as `--json` prints it; as it is, unless it is no JSON."""
         return result
 
+    def failure(self, result: Any) -> CommandError | None:
+        """What to end with once the result is told, where the result itself is bad news."""
+        return None
+
     def note(self, text: str) -> None:
         """Explain something to a person: on stderr, so that stdout holds results alone."""
         self.stderr.write(text, style_func=str)
@@ -83,6 +89,8 @@ class Command(BaseCommand):
             self.stdout.write(json.dumps(self.document(result)))
         else:
             self.tell(result, **options)
+        if (failure := self.failure(result)) is not None:
+            raise failure
 
     def run_from_argv(self, argv: list[str]) -> None:
         """As Django's, but whatever is refused, the arguments too, is refused in one line."""
@@ -149,6 +157,16 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
         "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
         for line in lines
     )
+
+
+@contextmanager
+def progress(total: int | None, unit: str) -> Iterator[Callable[[int], object]]:
+    """A bar on stderr, where that is a terminal, for a block of long work.
+
+    Gives what the work calls with how many of `total` (None: of who knows how many) are done.
+    """
+    with tqdm(total=total, unit=f" {unit}", file=sys.stderr, disable=None, leave=False) as bar:
+        yield lambda done: bar.update(done - bar.n)
 
 
 def duration(text: str, *, may_be_zero: bool = False) -> timedelta:

@@ -5,11 +5,14 @@ Source: authentication document, "Error responses"; contract, section 4.
 
 import logging
 from collections.abc import Mapping, Sequence
+from http import HTTPStatus
 from typing import Any
 
+from django.contrib import admin
 from django.core.exceptions import PermissionDenied as DjangoPermissionDenied
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render as render_page
 from django.views import defaults
 from rest_framework import exceptions
 from rest_framework.response import Response
@@ -20,6 +23,7 @@ logger = logging.getLogger(__name__)
 
 INVALID_TOKEN = "Invalid or expired authentication token"  # noqa: S105 - a message, not a secret
 INVALID_LOGIN = "Invalid document or password"
+INVALID_CHALLENGE = "Invalid or expired challenge or code"
 INVALID_INVITATION = "Invalid or expired invitation, document or password"
 
 
@@ -67,14 +71,40 @@ class Unauthorized(ApiError):
 
 
 class Forbidden(ApiError):
-    """403: authenticated, but without the permission named (None where there is none to name)."""
+    """403: authenticated, but without the permission named (None where there is none to name).
+
+    `merchant_id` is where it was asked for, as far as that is known; it is not told.
+    """
 
     status_code = 403
     code = "FORBIDDEN"
     message = "Insufficient permissions for this operation"
 
-    def __init__(self, required_permission: str | None = None) -> None:
+    def __init__(self, required_permission: str | None = None, merchant_id: str = "") -> None:
         super().__init__(required_permission=required_permission)
+        self.merchant_id = merchant_id
+
+
+class MfaRequired(ApiError):
+    """403: the password is right, and does not do alone.
+
+    `challenge` is to be finished within `expires_in` seconds at /auth/login/mfa. Both are None for
+    a superuser without a second factor, who enrols first, at `enrol_at`.
+    """
+
+    status_code = 403
+    code = "MFA_REQUIRED"
+    message = "A second factor is required. Finish at /auth/login/mfa with the challenge and a code"
+    enrol_first = "A second factor is required. Sign in at the staff console to enrol one"
+
+    def __init__(self, challenge: str | None, expires_in: int | None = None) -> None:
+        enrols = challenge is None
+        super().__init__(
+            self.enrol_first if enrols else None,
+            challenge=challenge,
+            expires_in=expires_in,
+            enrol_at="/admin/" if enrols else None,
+        )
 
 
 class NotFound(ApiError):
@@ -237,6 +267,17 @@ def _is_staff_console(request: HttpRequest) -> bool:
     return request.path.startswith("/admin/")
 
 
+def _console_page(request: HttpRequest, template: str, status: int) -> HttpResponse:
+    """A page in the console's theme; bare where who asks is not known yet."""
+    context: dict[str, Any] = {}
+    if hasattr(request, "user"):
+        context = {
+            **admin.site.each_context(request),
+            "is_nav_sidebar_enabled": admin.site.has_permission(request),
+        }
+    return render_page(request, template, context, status=status)
+
+
 def handler400(request: HttpRequest, exception: Exception) -> HttpResponse:
     """A request that Django itself refused (a bad Host header, a malformed form)."""
     if _is_staff_console(request):
@@ -247,14 +288,19 @@ def handler400(request: HttpRequest, exception: Exception) -> HttpResponse:
 def handler403(request: HttpRequest, exception: Exception) -> HttpResponse:
     """A refusal outside DRF."""
     if _is_staff_console(request):
-        return defaults.permission_denied(request, exception)
+        return _console_page(request, "403.html", HTTPStatus.FORBIDDEN)
     return render(Forbidden())
+
+
+def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """A form without its token: the page of every other refusal. Django has logged the reason."""
+    return _console_page(request, "403.html", HTTPStatus.FORBIDDEN)
 
 
 def handler404(request: HttpRequest, exception: Exception) -> HttpResponse:
     """No route."""
     if _is_staff_console(request):
-        return defaults.page_not_found(request, exception)
+        return _console_page(request, "404.html", HTTPStatus.NOT_FOUND)
     return render(NotFound())
 
 

@@ -1,6 +1,7 @@
 """Identifiers on the wire: a prefix that names the kind, `_`, and a ULID."""
 
 import re
+from datetime import datetime
 from enum import StrEnum
 
 from ulid import ULID
@@ -24,9 +25,15 @@ _ULID = r"[0-7][0-9A-HJKMNP-TV-Z]{25}"  # Crockford's base32; 128 bits leave the
 _PATTERN = {prefix: re.compile(f"{prefix}_{_ULID}") for prefix in Prefix}
 
 
-def new(prefix: Prefix) -> str:
-    """A fresh identifier, ordered by its millisecond of creation."""
-    return f"{prefix}_{ULID()}"
+def new(prefix: Prefix, at: datetime | None = None) -> str:
+    """A fresh identifier, ordered by its millisecond of creation, or by the moment given."""
+    return f"{prefix}_{ULID() if at is None else ULID.from_datetime(at)}"
+
+
+def first_at(prefix: Prefix, moment: datetime, later: int = 0) -> str:
+    """What no identifier of that moment, or so many milliseconds later, is before."""
+    milliseconds = max(0, int(moment.timestamp() * 1000) + later)
+    return f"{prefix}_{ULID.from_bytes(milliseconds.to_bytes(6, 'big') + bytes(10))}"
 
 
 def is_valid(prefix: Prefix, value: str) -> bool:

@@ -7,6 +7,7 @@ from io import BytesIO
 from typing import Any, cast
 
 from corsheaders.middleware import CorsMiddleware
+from csp.middleware import CSPMiddleware
 from django.conf import settings
 from django.contrib.auth.middleware import AuthenticationMiddleware
 from django.contrib.messages.middleware import MessageMiddleware
@@ -17,6 +18,8 @@ from django.http.response import HttpResponseBase
 from django.middleware.clickjacking import XFrameOptionsMiddleware
 from django.middleware.csrf import CsrfViewMiddleware
 from django.middleware.security import SecurityMiddleware
+from django.utils import timezone, translation
+from django.utils.cache import patch_vary_headers
 from whitenoise.middleware import WhiteNoiseMiddleware
 
 from fluxiq.addresses import Network, client_address, is_within, parse_address
@@ -91,8 +94,13 @@ def _kept_request_id(meta: dict[str, str], peer: str, trusted: Sequence[Network]
     return given if is_within(parse_address(peer), trusted) else None
 
 
+# What of a browser's powers no page of ours has a use for.
+PERMISSIONS_POLICY = "camera=(), geolocation=(), microphone=(), payment=(), usb=()"
+
+
 class StaffConsoleMiddleware:
-    """Cookies, CSRF protection, sign-in and messages, under the staff console alone.
+    """Cookies, CSRF protection, sign-in, messages, language, local time and the headers of pages,
+    under the staff console alone.
 
     Django's own middleware, composed here: the API has no cookies, and each layer costs every
     request. (Their view hooks are called by hand below: Django calls those of the list alone.)
@@ -104,12 +112,19 @@ class StaffConsoleMiddleware:
         inner: Any = self._csrf
         for layer in (MessageMiddleware, AuthenticationMiddleware, SessionMiddleware):
             inner = layer(inner)
-        self._console = XFrameOptionsMiddleware(inner)
+        self._console = XFrameOptionsMiddleware(CSPMiddleware(inner))
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         if not request.path_info.startswith(STAFF_CONSOLE):
             return self.get_response(request)
-        return cast(HttpResponseBase, self._console(request))  # async is not how we serve
+        language = translation.get_language_from_request(request)
+        # For this request alone: the API, in English and UTC, is served by the same thread next.
+        with translation.override(language), timezone.override(settings.STAFF_TIME_ZONE):
+            response = cast(HttpResponseBase, self._console(request))  # async is not how we serve
+        response.headers.setdefault("Content-Language", language)
+        response.headers.setdefault("Permissions-Policy", PERMISSIONS_POLICY)
+        patch_vary_headers(response, ("Accept-Language",))
+        return response
 
     def process_view(self, request: HttpRequest, *args: Any) -> Any:
         """Refuse a form without its CSRF token."""

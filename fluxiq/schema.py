@@ -30,7 +30,7 @@ from fluxiq.http import ANY_KIND, Credential
 from fluxiq.limits import Usage
 from fluxiq.pagination import Cursor
 from fluxiq.principals import Kind
-from fluxiq.schema_fields import EXAMPLES, FIELDS, REQUEST_ID, Schema, field, ref
+from fluxiq.schema_fields import CHALLENGE, EXAMPLES, FIELDS, REQUEST_ID, Schema, field, ref
 from fluxiq.scopes import DESCRIPTIONS, Reserved, Role, Scope, ServiceScope
 from fluxiq.serializers import StrictSerializer
 from fluxiq.views import ApiView
@@ -127,6 +127,7 @@ _ERRORS: tuple[errors.ApiError, ...] = (
     errors.ValidationFailed({"permisions": ["Unknown field."]}),
     errors.Unauthorized(),
     errors.Forbidden(Scope.PIX_WRITE),
+    errors.MfaRequired(CHALLENGE, 300),
     errors.NotFound(),
     errors.NotAcceptable(),
     errors.Conflict(),
@@ -142,7 +143,9 @@ def _error_schema(error: errors.ApiError) -> Schema:
     fields = {
         "code": {**ref("ErrorCode"), "const": error.code},
         "message": {"type": "string", "description": "For people; may change."},
-        **{name: FIELDS[name] for name in error.extra},
+        **{
+            name: FIELDS.get(f"{type(error).__name__}.{name}", FIELDS[name]) for name in error.extra
+        },
     }
     return _object(error=_object(**fields))
 
@@ -262,6 +265,18 @@ class EnvelopeSchema(AutoSchema):
             serializer, status_code, *args, **kwargs
         )
         return schema
+
+    def _get_request_body(self, direction: Any = "request") -> Schema | None:
+        """As drf-spectacular's, which knows no body of a DELETE (RFC 9110, section 9.3.5, has one
+        where the server asks for it)."""
+        method = self.method
+        if method == "DELETE" and self.view.delete_has_body:
+            self.method = "POST"
+        try:
+            body: Schema | None = super()._get_request_body(direction)  # type: ignore[no-untyped-call]
+        finally:
+            self.method = method
+        return body
 
     def _map_basic_serializer(self, serializer: Any, direction: Any) -> Schema:
         """The schema of a body, with what is said of each field."""

@@ -16,6 +16,8 @@ _ULID = "01KGHNZCG0SDM7RCDMT5NQ63DC"  # of the moment that the examples show
 _NOON = "2026-02-03T12:00:00Z"
 REQUEST_ID = "req_0f3a9c7be1d24860a1b2c3d4"
 _INVITATION = "inv_7Fq0ZkP2vRkMbqYx3nWc8dTgLs5hUeJa"
+CHALLENGE = "mfa_Yb1u0fQhJ3n7cWk2TzVxLr9sPdEgMaOi"
+_RECOVERY_CODES = ["UCNQ-2EJM-VIZO-R6BU", "Y26D-JNC3-Q7L3-MART"]
 _PERMISSIONS = ["accounts:read", "pix:write", "transfers:write"]
 
 
@@ -66,6 +68,35 @@ FIELDS: dict[str, Schema] = {
         "A new one, or the one that you have.", "your-password", minLength=12
     ),
     "new_password": field("Not one of the common ones.", "a better password", minLength=12),
+    # Second factors
+    "challenge": field("Of the sign-in: single use, good for 5 minutes.", CHALLENGE),
+    "MfaRequired.challenge": field(
+        "To finish the sign-in with; null for a superuser who has to enrol first.",
+        CHALLENGE,
+        type=["string", "null"],
+    ),
+    "MfaRequired.expires_in": field(
+        "Seconds that the challenge is good for.", 300, type=["integer", "null"]
+    ),
+    "enrol_at": field(
+        "Where to enrol first; null where there is a challenge.", None, type=["string", "null"]
+    ),
+    "code": field("Of the authenticator app, or a recovery code; once.", "492039"),
+    "MfaEnrolmentRequest.code": field("Where there is a second factor already.", "492039"),
+    "MfaStatus.enabled": field("Whether a sign-in asks for it.", True),
+    "MfaStatus.enrolled_at": field("Since when; null without one.", _NOON),
+    "recovery_codes_left": field("Of ten.", 10),
+    "mandatory": field("Whether something is out of reach without it.", False),
+    "secret": field("For an app that takes no QR code: base32.", "JBSWY3DPEHPK3PXP"),
+    "otpauth_uri": field(
+        "What the QR code says.",
+        "otpauth://totp/FluxiQ:%2A%2A%2A.456.789-%2A%2A?secret=JBSWY3DPEHPK3PXP&issuer=FluxiQ",
+    ),
+    "qr_code": field("An SVG, as a data URI for an image.", "data:image/svg+xml;charset=utf-8,…"),
+    "MfaEnrolment.expires_in": field("Seconds left to confirm it.", 1800),
+    "recovery_codes": field("Each good once, in the app's place.", _RECOVERY_CODES),
+    "require_mfa": field("Whether members need a second factor here.", True),
+    "members_without_mfa": field("Active members who have none.", 2),
     # The caller
     "Caller.id": field("`usr_…` or `key_…`.", f"usr_{_ULID}"),
     "Caller.kind": _enum("What kind of caller.", "user", "CallerKind"),
@@ -139,6 +170,20 @@ FIELDS: dict[str, Schema] = {
     "Account.balance": field(
         "A decimal string with two places.", "1520.75", pattern=r"^-?\d+\.\d{2}$"
     ),
+    # The audit trail
+    "AuditEvent.id": _id(Prefix.EVENT, "The event."),
+    "AuditEvent.kind": field("What happened, as `object.event`.", "api_key.issued"),
+    "AuditEvent.at": field("When; of events that are counted by the minute, its beginning.", _NOON),
+    "AuditEvent.actor_kind": field(
+        "Who did it: `user`, `api_key`, or FluxiQ's `staff`, `command` or `system`.", "user"
+    ),
+    "AuditEvent.actor_id": field("`usr_…` or `key_…`; empty of FluxiQ's own.", f"usr_{_ULID}"),
+    "AuditEvent.object_id": field("What it happened to.", f"key_{_ULID}"),
+    "AuditEvent.address": field("From where; empty of FluxiQ's own.", "203.0.113.7"),
+    "AuditEvent.user_agent": field("With what; empty of FluxiQ's own.", "curl/8.5.0"),
+    "AuditEvent.request_id": field("The request, as `X-Request-ID` told it.", REQUEST_ID),
+    "AuditEvent.before": field("The changed fields as they were.", {}),
+    "AuditEvent.after": field("The changed fields as they are since.", {"name": "Production Key"}),
     # Members
     "Member.id": _id(Prefix.MEMBERSHIP, "The membership."),
     **_each("name", _MEMBER_BODIES, field("The person's name at this merchant.", "Otto Lima")),

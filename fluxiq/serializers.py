@@ -17,6 +17,15 @@ class StrictCharField(serializers.CharField):
         return str(super().to_internal_value(data))
 
 
+class StrictBooleanField(serializers.BooleanField):
+    """A JSON true or false: DRF would take "yes", 1 and much else."""
+
+    def to_internal_value(self, data: Any) -> bool:
+        if not isinstance(data, bool):
+            self.fail("invalid", input=type(data).__name__)
+        return data
+
+
 class StrictChoiceField(serializers.ChoiceField):
     """One of some words. DRF would quote whatever else was sent, however deep it is nested."""
 

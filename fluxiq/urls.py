@@ -7,6 +7,7 @@ Django app `accounts/` holds the people, who are members at `/api/v1/users`.
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, path
 from django.views.generic import RedirectView
+from django.views.i18n import set_language
 
 from authn import urls as authn_urls
 from authn.views.jwks import jwks
@@ -33,6 +34,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("healthz", health.live),
     path("readyz", health.ready),
     path("admin", RedirectView.as_view(url="/admin/")),
+    path("admin/language/", set_language, name="set_language"),
     path("admin/", admin.site.urls),
 ]
 

@@ -25,13 +25,15 @@ class ApiView(APIView):
 
     `required_permissions` maps each method to its permission, or to None where being
     authenticated is enough (or nothing is, by `credential`). A view without it is refused.
-    `reads_body` is False where a body, of whatever size, is ignored.
+    `reads_body` is False where a body, of whatever size, is ignored; `delete_has_body` is True
+    where DELETE asks for one.
     """
 
     http_method_names = ["get", "head", "post", "put", "patch", "delete"]
     credential: ClassVar[Credential] = Credential.REQUIRED
     kinds: ClassVar[frozenset[Kind]] = ANY_KIND
     reads_body: ClassVar[bool] = True
+    delete_has_body: ClassVar[bool] = False
     required_permissions: ClassVar[Mapping[str, Permission | None]]
 
     @property
@@ -79,7 +81,7 @@ class ApiView(APIView):
         permission = self.required_permission
         owner = str(getattr(found, "merchant_id", ""))
         if permission is not None and not self.principal.holds(permission, owner):
-            raise Forbidden(permission)
+            raise Forbidden(permission, owner)
         return found
 
     def page(self, rows: QuerySet[Any], serializer: type[BaseSerializer[Any]]) -> Response:

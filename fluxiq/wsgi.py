@@ -8,6 +8,7 @@ from io import BytesIO
 from typing import Any
 
 import django
+from django.conf import settings
 from django.core import checks, signals
 from django.core.cache import close_caches
 from django.core.exceptions import ImproperlyConfigured
@@ -16,6 +17,7 @@ from django.core.handlers.wsgi import WSGIHandler
 from django.db import close_old_connections, reset_queries
 from django.urls import set_script_prefix
 from django.utils.log import log_response
+from django.utils.module_loading import import_string
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "fluxiq.settings.local")
 
@@ -100,3 +102,5 @@ def refuse_misconfiguration() -> None:
 django.setup(set_prefix=False)
 application = Utf8Alone(ChunkedBodies(Handler()))
 refuse_misconfiguration()
+for start in settings.WORKER_STARTS:
+    import_string(start)()

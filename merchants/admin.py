@@ -5,22 +5,32 @@ from typing import Any, ClassVar
 from django import forms
 from django.contrib import admin
 from django.core.exceptions import ValidationError
-from django.db.models import Model, QuerySet
+from django.db.models import Model, Q, QuerySet
 from django.forms.models import BaseInlineFormSet
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.http import urlencode
 from django.utils.text import capfirst
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from unfold.widgets import UnfoldAdminTextInputWidget
 
 from accounts.admin import DocumentSearchAdmin
 from accounts.forms import MAX_TYPED_DOCUMENT, DocumentField
 from accounts.models import User
 from fluxiq import ids
-from fluxiq.admin_site import ConsoleAdmin, ModelForm, ObjectAction, adopt
+from fluxiq.admin_lists import found_names, made_lately
+from fluxiq.admin_site import (
+    ConsoleAdmin,
+    ObjectAction,
+    Tool,
+    adopt,
+)
 from fluxiq.audit import models as audit
 from fluxiq.principals import Kind, Principal
 from fluxiq.scopes import Role
+from fluxiq.theme import ModelForm, TabularInline
 from merchants.models import Membership, Merchant, PaymentAccount
 
 
@@ -36,7 +46,11 @@ def staff_principal(user: Any) -> Principal:
 class MembershipForm(ModelForm[Membership]):
     """A row of the members: a new one names a user, an old one changes role or status."""
 
-    person = forms.CharField(label="Document or user id", max_length=MAX_TYPED_DOCUMENT)
+    person = forms.CharField(
+        label=gettext_lazy("Document or user id"),
+        max_length=MAX_TYPED_DOCUMENT,
+        widget=UnfoldAdminTextInputWidget(),
+    )
 
     class Meta:
         model = Membership
@@ -66,7 +80,7 @@ class MembershipForm(ModelForm[Membership]):
             return text
         user = User.objects.for_document(text) or User.objects.filter(pk=text).first()
         if user is None:
-            raise ValidationError("There is no user with this document or id.")
+            raise ValidationError(_("There is no user with this document or id."))
         return user
 
 
@@ -105,7 +119,7 @@ def _makes_owner(form: Any) -> bool:
     )
 
 
-class MembershipInline(admin.TabularInline):  # type: ignore[type-arg]
+class MembershipInline(TabularInline):
     """Who belongs to the merchant."""
 
     model = Membership
@@ -114,9 +128,10 @@ class MembershipInline(admin.TabularInline):  # type: ignore[type-arg]
     fields = ("person", "user", "role", "status")
     readonly_fields = ("user",)
     extra = 0
-    verbose_name = "member"
+    verbose_name = gettext_lazy("member")
+    verbose_name_plural = gettext_lazy("members")
 
-    @admin.display(description="document")
+    @admin.display(description=gettext_lazy("document"))
     def person(self, membership: Membership) -> str:
         """What stands in the form's field of that name for who may only look."""
         return membership.masked_document
@@ -134,7 +149,7 @@ class MembershipInline(admin.TabularInline):  # type: ignore[type-arg]
 class MerchantAddForm(ModelForm[Merchant]):
     """A new merchant."""
 
-    document = DocumentField(help_text="CNPJ or CPF, with or without punctuation.")
+    document = DocumentField(help_text=gettext_lazy("CNPJ or CPF, with or without punctuation."))
 
 
 @admin.register(Merchant)
@@ -142,26 +157,48 @@ class MerchantAdmin(DocumentSearchAdmin[Merchant]):
     """Merchants, with their members."""
 
     list_display = ("name", "shown_document", "status", "id", "created_at")
-    list_filter = ("status", "created_at")
-    search_fields = ("name", "id__exact")
-    search_help_text = "Name, the beginning of a CNPJ or CPF, or id."
+    list_filter = ("status", made_lately(ids.Prefix.MERCHANT))
+    search_names = ("name",)
+    search_help_text = gettext_lazy("Name, the beginning of a CNPJ or CPF, or id.")
     inlines = (MembershipInline,)
-    fields = ("id", "name", "shown_document", "status", "created_at")
-    readonly_fields = ("id", "shown_document", "status", "created_at")
+    fields = ("id", "name", "shown_document", "status", "require_mfa", "created_at")
+    readonly_fields = ("id", "shown_document", "status", "require_mfa", "created_at")
     object_actions: ClassVar = (
         ObjectAction(
             name="suspend",
-            label="Suspend",
-            explanation="Its API keys and its members are refused from the next request on.",
+            label=gettext_lazy("Suspend"),
+            explanation=gettext_lazy(
+                "Its API keys and its members are refused from the next request on."
+            ),
             perform=lambda merchant, reason: merchant.suspend(),
             applies_to=lambda merchant: not merchant.is_suspended,
         ),
         ObjectAction(
             name="resume",
-            label="Resume",
-            explanation="Its API keys and its members are served again.",
+            label=gettext_lazy("Resume"),
+            explanation=gettext_lazy("Its API keys and its members are served again."),
             perform=lambda merchant, reason: merchant.resume(),
             applies_to=lambda merchant: merchant.is_suspended,
+            withdraws=False,
+        ),
+        ObjectAction(
+            name="require-mfa",
+            label=gettext_lazy("Require second factor"),
+            explanation=gettext_lazy(
+                "Members without a second factor hold nothing here from the next request on, and"
+                " their sessions end."
+            ),
+            perform=lambda merchant, reason: merchant.set_require_mfa(True),
+            applies_to=lambda merchant: not merchant.require_mfa,
+        ),
+        ObjectAction(
+            name="waive-mfa",
+            label=gettext_lazy("Stop requiring second factor"),
+            explanation=gettext_lazy(
+                "Members without a second factor hold what their role grants again."
+            ),
+            perform=lambda merchant, reason: merchant.set_require_mfa(False),
+            applies_to=lambda merchant: merchant.require_mfa,
             withdraws=False,
         ),
     )
@@ -182,7 +219,7 @@ class MerchantAdmin(DocumentSearchAdmin[Merchant]):
     def get_inlines(self, request: HttpRequest, obj: Merchant | None) -> Any:
         return () if obj is None else super().get_inlines(request, obj)
 
-    def get_object_tools(self, request: HttpRequest, obj: Merchant) -> list[tuple[str, str]]:
+    def get_object_tools(self, request: HttpRequest, obj: Merchant) -> list[Tool]:
         return [*super().get_object_tools(request, obj), *list_of(PaymentAccount, request, obj)]
 
     def save_model(self, request: HttpRequest, obj: Merchant, form: Any, change: bool) -> None:
@@ -199,20 +236,31 @@ class MerchantAdmin(DocumentSearchAdmin[Merchant]):
             )
 
 
-def list_of(model: type[Model], request: HttpRequest, merchant: Merchant) -> list[tuple[str, str]]:
-    """A button to the list of what of this model the merchant has, for whoever may see it."""
+def may_see(request: HttpRequest, model: type[Model]) -> bool:
+    """Whether who asks may look at objects of this model."""
     app, name = model._meta.app_label, model._meta.model_name
-    if not any(request.user.has_perm(f"{app}.{may}_{name}") for may in ("view", "change")):
-        return []
+    return any(request.user.has_perm(f"{app}.{may}_{name}") for may in ("view", "change"))
+
+
+def list_url(model: type[Model], merchant: Merchant) -> str:
+    """The list of what of this model the merchant has."""
     query = urlencode({MerchantFilter.parameter_name: merchant.pk})
-    url = reverse(f"admin:{app}_{name}_changelist")
-    return [(str(capfirst(model._meta.verbose_name_plural or "")), f"{url}?{query}")]
+    name = f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist"
+    return f"{reverse(name)}?{query}"
+
+
+def list_of(model: type[Model], request: HttpRequest, merchant: Merchant) -> list[Tool]:
+    """A button to that list, for whoever may see it."""
+    if not may_see(request, model):
+        return []
+    label = str(capfirst(model._meta.verbose_name_plural or ""))
+    return [Tool(label, list_url(model, merchant))]
 
 
 class MerchantFilter(admin.SimpleListFilter):
     """Narrows a list to one merchant, chosen by a link: there may be too many to offer all."""
 
-    title = "merchant"
+    title = gettext_lazy("merchant")
     parameter_name = "merchant"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[Any, str]]:
@@ -232,7 +280,7 @@ class MerchantFilter(admin.SimpleListFilter):
 class MerchantColumn:
     """A column `merchant_link` for lists of what merchants have."""
 
-    @admin.display(description="merchant", ordering="merchant__name", empty_value="-")
+    @admin.display(description=gettext_lazy("merchant"), empty_value="-")
     def merchant_link(self, obj: Any) -> str | None:
         """The merchant, and a link that narrows the list to it."""
         if obj.merchant is None:
@@ -246,10 +294,13 @@ class PaymentAccountAdmin(MerchantColumn, ConsoleAdmin[PaymentAccount]):
     """Payment accounts. The balance belongs to the core ledger."""
 
     list_display = ("name", "merchant_link", "branch", "number", "balance", "status", "created_at")
-    list_filter = (MerchantFilter, "status", "created_at")
+    list_filter = (MerchantFilter, "status", made_lately(ids.Prefix.ACCOUNT))
     list_select_related = ("merchant",)
-    search_fields = ("name", "number", "id__exact", "merchant__name", "merchant__id__exact")
-    search_help_text = "Name, number or id, of the account or (name, id) of its merchant."
+    search_exact = ("id", "number")
+    search_names = ("name",)
+    search_help_text = gettext_lazy(
+        "Name, number or id, of the account or (name, id) of its merchant."
+    )
     autocomplete_fields = ("merchant",)
     fields = (
         "id",
@@ -263,6 +314,11 @@ class PaymentAccountAdmin(MerchantColumn, ConsoleAdmin[PaymentAccount]):
         "created_at",
     )
     readonly_fields = ("id", "merchant", "branch", "number", "currency", "balance", "created_at")
+
+    def search_conditions(self, term: str) -> list[Q]:
+        """Those of the account itself, and of its merchant."""
+        merchants = found_names(Merchant.objects.all(), term)
+        return [*super().search_conditions(term), Q(merchant_id__in=merchants)]
 
     def get_fields(self, request: HttpRequest, obj: PaymentAccount | None = None) -> Any:
         return ("merchant", "name") if obj is None else super().get_fields(request, obj)

@@ -7,5 +7,7 @@ from django.dispatch import Signal
 
 # What a user may do where is another now, with `user_id`.
 grants_changed = Signal()
-# A merchant was suspended, resumed or renamed, with `merchant_id`.
+# A merchant was suspended, resumed or renamed, or requires another thing, with `merchant_id`.
 merchant_changed = Signal()
+# A merchant requires a second factor from now on, with `merchant_id`.
+second_factor_required = Signal()

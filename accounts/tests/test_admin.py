@@ -248,7 +248,8 @@ class DeactivateTests(ConsoleTestCase):
         assert not User.objects.get(pk=self.olga.pk).is_active
         self.assert_unauthorized(self.get("/auth/me", tokens.access_token))
         (event,) = self.events("user.deactivated")
-        assert (event.actor_id, event.after) == (self.root.id, {"reason": "Left"})
+        assert (event.actor_id, event.before) == (self.root.id, {"is_active": True})
+        assert event.after == {"is_active": False, "reason": "Left"}
 
     def test_many_are_deactivated_from_the_list(self) -> None:
         self.enter(self.root)
@@ -299,15 +300,15 @@ class GroupTests(ConsoleTestCase):
         self.enter(self.root)
         permission = Permission.objects.get(codename="add_apikey")
         self.send("auth/group/add/", name="Support", permissions=[permission.pk])
-        group = Group.objects.get()
+        group = Group.objects.get(name="Support")
         self.send(f"auth/group/{group.pk}/change/", name="Support", permissions=[])
         self.send(f"auth/group/{group.pk}/delete/", post="yes")
         Group.objects.create(name="Other")
-        self.act("auth/group/", "delete_selected", Group.objects.get())
+        self.act("auth/group/", "delete_selected", Group.objects.get(name="Other"))
         added, changed, deleted, _ = self.events("staff.action", actor_id=self.root.id)
         assert added.object_id == f"group_{group.pk}"
         assert added.after == {"name": "Support", "permissions": [str(permission)]}
         assert changed.before == {"permissions": [str(permission)]}
         assert changed.after == {"permissions": []}
         assert (deleted.before, deleted.after) == ({"name": "Support"}, {})
-        assert not Group.objects.exists()
+        assert not Group.objects.filter(name__in=["Support", "Other"]).exists()

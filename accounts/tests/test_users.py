@@ -75,7 +75,12 @@ class CreationTests(TestCase):
         user = make(email="olga@example.com")
         event = AuditEvent.objects.get()
         assert (event.kind, event.object_id) == (Kind.USER_CREATED, user.id)
-        assert event.after == {"name": "Olga", "is_superuser": False, "is_staff": False}
+        assert event.after == {
+            "document": user.masked_document,
+            "name": "Olga",
+            "is_superuser": False,
+            "is_staff": False,
+        }
         told = repr(AuditEvent.objects.values())
         assert PASSWORD not in told
         assert user.password not in told
@@ -171,7 +176,7 @@ class AccessTests(ApiTestCase):
         User.objects.get(pk=self.olga.pk).deactivate("again")
         assert self.events(Kind.USER_DEACTIVATED) == 1
         event = AuditEvent.objects.get(kind=Kind.USER_DEACTIVATED)
-        assert event.after == {"reason": "left the company"}
+        assert event.after == {"is_active": False, "reason": "left the company"}
 
     def test_let_in_again_sessions_that_ended_stay_ended(self) -> None:
         self.bearer(self.olga)

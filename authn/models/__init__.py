@@ -1,7 +1,18 @@
-"""API keys, how much they are used, and sessions."""
+"""API keys, how much they are used, sessions, and second factors."""
 
 from authn.models.api_key import ApiKey
-from authn.models.session import Session
-from authn.models.usage import ApiKeyUsage, MovedBatch
+from authn.models.mfa import MfaChallenge, RecoveryCode, TotpFactor
+from authn.models.session import SecondFactor, Session
+from authn.models.usage import ApiKeyUsage, MovedBatch, UsageTotal
 
-__all__ = ["ApiKey", "ApiKeyUsage", "MovedBatch", "Session"]
+__all__ = [
+    "ApiKey",
+    "ApiKeyUsage",
+    "MfaChallenge",
+    "MovedBatch",
+    "RecoveryCode",
+    "SecondFactor",
+    "Session",
+    "TotpFactor",
+    "UsageTotal",
+]

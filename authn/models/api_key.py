@@ -23,6 +23,8 @@ from fluxiq.scopes import Scope, ServiceScope
 from merchants.models import Merchant
 
 MAX_GRACE = timedelta(days=7)
+IDLE = timedelta(days=90)
+SOON = timedelta(days=30)
 AUDIT_STEP = 60 * 60  # seconds, in which the use of one ended key is one event of the trail
 
 
@@ -68,6 +70,30 @@ class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
             return self.filter(merchant__isnull=False)
         return self.filter(merchant_id__in=[g.merchant_id for g in principal.grants])
 
+    def lasting(self) -> Self:
+        """Live keys that nothing ends yet, be it in a grace."""
+        now = timezone.now()
+        return self.filter(
+            Q(expires_at__isnull=True) | Q(expires_at__gt=now), revoked_at__isnull=True
+        )
+
+    def never_used(self) -> Self:
+        """Lasting keys that were never used."""
+        return self.lasting().filter(last_used_at__isnull=True)
+
+    def idle(self) -> Self:
+        """Lasting keys that nobody used for long."""
+        return self.lasting().filter(last_used_at__lt=timezone.now() - IDLE)
+
+    def expiring(self) -> Self:
+        """Lasting keys that expire soon."""
+        return self.lasting().filter(expires_at__lte=timezone.now() + SOON)
+
+    def on_old_pepper(self) -> Self:
+        """Lasting keys that were not used since there is a newer pepper."""
+        newest = peppers()[0].id
+        return self.lasting().filter(Q(pepper_id__lt=newest) | Q(pepper_id__gt=newest))
+
     def per_pepper(self) -> dict[str, int]:
         """How many of these keys stand under each pepper id."""
         rows = self.values_list("pepper_id").annotate(count=models.Count("pk")).order_by()
@@ -97,20 +123,28 @@ class ApiKeyManager(_ApiKeyManager["ApiKey"]):
         A key of no merchant is a service key. What may be granted is judged by the caller
         (`forbid_granting_beyond`), since staff and commands hold more than any merchant.
         """
+        restrictions = {
+            "expires_at": expires_at,
+            "allowed_ips": list(allowed_ips),
+            "rate_limit": rate_limit,
+        }
         api_key, secret = self._mint(
             merchant=merchant,
             name=name,
             permissions=list(permissions),
             created_by=created_by,
-            expires_at=expires_at,
-            allowed_ips=list(allowed_ips),
-            rate_limit=rate_limit,
+            **restrictions,
         )
         audit.record(
             audit.Kind.API_KEY_ISSUED,
             object_id=api_key.id,
             merchant_id=api_key.merchant_id or "",
-            after={"name": name, "permissions": api_key.permissions, "hint": api_key.hint},
+            after={
+                "name": name,
+                "permissions": api_key.permissions,
+                "hint": api_key.hint,
+                **_printable({k: v for k, v in restrictions.items() if v}),
+            },
         )
         notices.api_key_issued(api_key)
         return api_key, secret
@@ -234,6 +268,28 @@ class ApiKey(models.Model):
         indexes = (
             models.Index(fields=["merchant", "-id"], name="api_key_by_merchant"),
             models.Index(fields=["pepper_id"], name="api_key_by_pepper"),
+            # What the staff console lists. Of the use of a key, at most once a minute is written.
+            models.Index(fields=["hint"], name="api_key_by_hint"),
+            models.Index(
+                fields=["last_used_at"],
+                condition=Q(revoked_at__isnull=True),
+                name="api_key_by_last_use",
+            ),
+            models.Index(
+                fields=["id"],
+                condition=Q(last_used_at__isnull=True, revoked_at__isnull=True),
+                name="api_key_never_used",
+            ),
+            models.Index(
+                fields=["expires_at"],
+                condition=Q(expires_at__isnull=False),
+                name="api_key_by_expiry",
+            ),
+            models.Index(
+                fields=["revoked_at"],
+                condition=Q(revoked_at__isnull=False),
+                name="api_key_by_revocation",
+            ),
         )
         constraints = (
             models.CheckConstraint(
@@ -435,4 +491,4 @@ def forbid_granting_beyond(
     """Raises Forbidden, naming the first of these permissions that the principal lacks there."""
     missing = principal.first_missing(permissions, merchant_id)
     if missing is not None:
-        raise Forbidden(missing)
+        raise Forbidden(missing, merchant_id)

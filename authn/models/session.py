@@ -11,11 +11,19 @@ from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken, Ou
 
 from accounts.models import User
 from authn import remembered
+from authn.mfa import policy
 from fluxiq import ids
 from fluxiq.audit import models as audit
 from fluxiq.principals import Grant, Kind, Principal
 from fluxiq.scopes import permissions_of
 from merchants.models import Membership
+
+
+class SecondFactor(models.TextChoices):
+    """The ways to prove a second factor."""
+
+    TOTP = "totp", "one-time code"
+    RECOVERY_CODE = "recovery_code", "recovery code"
 
 
 class SessionQuerySet(models.QuerySet["Session"]):
@@ -83,6 +91,10 @@ class Session(models.Model):
     # The token that `current` succeeded: it may be answered with the same successor again.
     retired_jti = models.CharField(max_length=32, blank=True, editable=False)
     rotated_at = models.DateTimeField(null=True, editable=False)
+    # What was proved beside the password (RFC 8176 would say `otp`); empty where nothing was.
+    second_factor = models.CharField(
+        max_length=20, choices=SecondFactor, blank=True, default="", db_default="", editable=False
+    )
     ended_at = models.DateTimeField(null=True, editable=False)
     ended_reason = models.CharField(max_length=100, blank=True, editable=False)
 
@@ -93,6 +105,8 @@ class Session(models.Model):
         indexes = (
             models.Index(fields=["user", "-id"], name="session_by_user"),
             models.Index(fields=["expires_at"], name="session_by_expiry"),
+            models.Index(fields=["address", "-id"], name="session_by_address"),
+            models.Index(fields=["-id"], condition=Q(ended_at__isnull=False), name="session_ended"),
         )
         constraints = (
             models.CheckConstraint(
@@ -110,7 +124,12 @@ class Session(models.Model):
         return self.created_at + timedelta(seconds=settings.SESSION_MAX_AGE)
 
     def principal(self) -> Principal:
-        """What the user of this session may do where. One query, for the memberships."""
+        """What the user of this session may do where. One query, for the memberships.
+
+        It depends on the user alone, not on the session: whoever has a second factor has proved it
+        in every live session (`authn.mfa.factors`), and who has none holds nothing where one is
+        required.
+        """
         user: User = self.user
         memberships = (
             Membership.objects.in_force()
@@ -123,7 +142,7 @@ class Session(models.Model):
                 m.merchant.id,
                 m.merchant.name,
                 m.role,
-                permissions_of(m.role),
+                () if policy.lacks_factor_at(user, m.merchant) else permissions_of(m.role),
                 suspended=m.merchant.is_suspended,
             )
             for m in memberships
@@ -133,7 +152,7 @@ class Session(models.Model):
             user.id,
             user.name,
             grants,
-            is_superuser=user.is_superuser,
+            is_superuser=user.is_superuser and not policy.superuser_lacks_factor(user),
             session_id=self.id,
             bucket=user.id,
         )

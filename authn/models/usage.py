@@ -51,6 +51,14 @@ class ApiKeyUsageManager(_ApiKeyUsageManager["ApiKeyUsage"]):
             limited = {table}.limited + excluded.limited
     """
 
+    _ADD_TO_TOTAL = """
+        INSERT INTO {table} (hour, admitted, refused, limited) VALUES (%s, %s, %s, %s)
+        ON CONFLICT (hour) DO UPDATE SET
+            admitted = {table}.admitted + excluded.admitted,
+            refused = {table}.refused + excluded.refused,
+            limited = {table}.limited + excluded.limited
+    """
+
     @transaction.atomic
     def add(self, batch_id: str, hours: Iterable[HourOfUse]) -> bool:
         """Add these counts, unless a batch of that id was added before: return whether it was not.
@@ -73,6 +81,15 @@ class ApiKeyUsageManager(_ApiKeyUsageManager["ApiKeyUsage"]):
                     (_stored(row.hour), row.admitted, row.refused, row.limited, row.api_key_id)
                     for row in in_order
                 ],
+            )
+            totals: dict[datetime, list[int]] = {}
+            for row in in_order:
+                total = totals.setdefault(row.hour, [0, 0, 0])
+                for column, count in enumerate((row.admitted, row.refused, row.limited)):
+                    total[column] += count
+            cursor.executemany(
+                self._ADD_TO_TOTAL.format(table=UsageTotal._meta.db_table),
+                [(_stored(hour), *counts) for hour, counts in sorted(totals.items())],
             )
         return True
 
@@ -104,6 +121,18 @@ class ApiKeyUsage(models.Model):
 
     def __str__(self) -> str:
         return f"{self.api_key_id} in the hour of {self.hour:%Y-%m-%d %H:%M}"
+
+
+class UsageTotal(models.Model):
+    """The requests of all keys in one hour: what their many rows add up to."""
+
+    hour = models.DateTimeField(primary_key=True)
+    admitted = models.BigIntegerField()
+    refused = models.BigIntegerField()
+    limited = models.BigIntegerField()
+
+    def __str__(self) -> str:
+        return f"the hour of {self.hour:%Y-%m-%d %H:%M}"
 
 
 class MovedBatch(models.Model):

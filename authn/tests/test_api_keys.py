@@ -75,7 +75,7 @@ class IssueTests(ApiKeyTestCase):
         tables = connection.introspection.table_names()
         with connection.cursor() as cursor:
             for table in tables:
-                cursor.execute(f"SELECT * FROM {connection.ops.quote_name(table)}")  # noqa: S608
+                cursor.execute(f"SELECT * FROM {connection.ops.quote_name(table)}")
                 assert secret not in repr(cursor.fetchall()), table
 
     def test_at_rest_stands_an_hmac_under_the_pepper(self) -> None:

@@ -1,8 +1,9 @@
-"""`make_pepper` and `make_signing_key`."""
+"""`make_pepper`, `make_mfa_key` and `make_signing_key`."""
 
 from django.test import override_settings
 
 from authn import keys, signing
+from authn.mfa import sealing
 from authn.tests.commands import CommandTestCase
 from authn.tokens import AccessToken
 
@@ -27,6 +28,17 @@ class MakePepperTests(CommandTestCase):
         for pepper_id in ("a b", "a:b", "a,b", "", "x" * 33):
             with self.subTest(pepper_id):
                 assert "1 to 32 of" in self.refusal("make_pepper", f"--id={pepper_id}")
+
+
+class MakeMfaKeyTests(CommandTestCase):
+    def test_the_entry_can_be_put_before_the_keys_in_force(self) -> None:
+        stdout, stderr = self.run_command("make_mfa_key", "--id", "2026-b")
+        ring = sealing.parse_keys(f"{stdout.strip()},old:{'x' * 32}")
+        assert [key.id for key in ring] == ["2026-b", "old"]
+        assert "MFA_KEYS" in stderr
+
+    def test_an_id_that_the_ring_would_refuse_is_refused(self) -> None:
+        assert "1 to 32 of" in self.refusal("make_mfa_key", "--id=a,b")
 
 
 class MakeSigningKeyTests(CommandTestCase):

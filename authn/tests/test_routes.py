@@ -15,6 +15,7 @@ from fluxiq.views import ApiView
 
 PUBLIC = {
     "auth/login",
+    "auth/login/mfa",
     "auth/refresh",
     "auth/revoke",
     "auth/invitations/accept",

@@ -11,6 +11,8 @@ from rest_framework.response import Response
 from authn import introspection, invitations, passwords, sessions
 from authn.authentication import bearer
 from authn.keys import MARKER
+from authn.mfa import login
+from authn.mfa.serializers import LoginCompletion
 from authn.serializers import (
     InvitationAcceptance,
     LoginRequest,
@@ -19,9 +21,11 @@ from authn.serializers import (
     TokenRequest,
 )
 from fluxiq.errors import (
+    INVALID_CHALLENGE,
     INVALID_INVITATION,
     INVALID_LOGIN,
     Forbidden,
+    MfaRequired,
     Unauthorized,
     ValidationFailed,
 )
@@ -58,17 +62,43 @@ class LoginView(ApiView):
         summary="Sign in",
         description="Document and password for a pair of tokens. After 5 failures in 15 minutes"
         " for one document from one address, that pair is answered 429, right or wrong, until the"
-        " 15 minutes are over.",
+        " 15 minutes are over. Who has a second factor gets a challenge (403 `MFA_REQUIRED`), to be"
+        " finished at /auth/login/mfa.",
         request=LoginRequest,
         responses={
             200: enveloped(TokenPairSerializer, "A new session's tokens."),
             401: Unauthorized(INVALID_LOGIN),
+            403: MfaRequired,
         },
     )
     def post(self, request: Request) -> Response:
         body = self.read(LoginRequest)
         user = passwords.prove(body["document"], body["password"])
-        return data(TokenPairSerializer, sessions.start(user))
+        return data(TokenPairSerializer, login.begin(user))
+
+
+class LoginMfaView(ApiView):
+    """The second step of a sign-in: its challenge, and a code."""
+
+    tag = "Authentication"
+    credential = Credential.IGNORED
+    required_permissions: ClassVar = {"POST": None}
+
+    @extend_schema(
+        operation_id="finishLogin",
+        summary="Finish a sign-in",
+        description="The challenge of /auth/login and a code of the authenticator app, or a"
+        " recovery code, for a pair of tokens. The challenge serves once and for 5 minutes, each"
+        " code once. After 5 wrong codes of one user in 15 minutes, over all challenges and"
+        " addresses, the answer is 429 until the 15 minutes are over.",
+        request=LoginCompletion,
+        responses={
+            200: enveloped(TokenPairSerializer, "A new session's tokens."),
+            401: Unauthorized(INVALID_CHALLENGE),
+        },
+    )
+    def post(self, request: Request) -> Response:
+        return data(TokenPairSerializer, login.finish(**self.read(LoginCompletion)))
 
 
 class RefreshView(ApiView):

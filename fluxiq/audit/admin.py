@@ -4,7 +4,10 @@ import json
 
 from django.contrib import admin
 from django.utils.html import format_html
+from django.utils.translation import gettext_lazy
 
+from fluxiq import ids
+from fluxiq.admin_lists import made_lately
 from fluxiq.admin_site import ReadOnlyAdmin
 from fluxiq.audit.models import AuditEvent
 
@@ -17,34 +20,28 @@ def _pretty(value: object) -> str:
 class AuditEventAdmin(ReadOnlyAdmin[AuditEvent]):
     """What happened, newest first."""
 
-    list_display = ("shown_at", "kind", "object_id", "actor", "merchant_id", "address")
-    list_filter = ("kind", "actor_kind", "at")
-    search_fields = ("object_id__exact", "merchant_id__exact", "actor_id__exact")
-    search_help_text = "The id of an object, a merchant or an actor."
+    list_display = ("at", "kind", "object_id", "actor", "merchant_id", "address")
+    list_filter = ("kind", made_lately(ids.Prefix.EVENT))
+    search_exact = ("id", "object_id", "merchant_id", "actor_id")
+    search_help_text = gettext_lazy("The id of an event, an object, a merchant or an actor.")
     fieldsets = (
-        (None, {"fields": ("id", "shown_at", "kind", "object_id", "merchant_id")}),
-        ("Origin", {"fields": ("actor", "address", "user_agent", "request_id")}),
-        ("Change", {"fields": ("shown_before", "shown_after")}),
+        (None, {"fields": ("id", "at", "kind", "object_id", "merchant_id")}),
+        (gettext_lazy("Origin"), {"fields": ("actor", "address", "user_agent", "request_id")}),
+        (gettext_lazy("Change"), {"fields": ("shown_before", "shown_after")}),
     )
     actions = None
 
-    @admin.display(description="at (UTC)", ordering="at")
-    def shown_at(self, event: AuditEvent) -> str:
-        """When, to the second."""
-        moment = f"{event.at:%Y-%m-%d %H:%M:%S}"
-        return format_html('<span class="nowrap">{}</span>', moment)
-
-    @admin.display(ordering="actor_id")
+    @admin.display(description=gettext_lazy("actor"))
     def actor(self, event: AuditEvent) -> str:
         """Who did it: the kind, and the id where there is one."""
         return f"{event.actor_kind} {event.actor_id}".strip()
 
-    @admin.display(description="before")
+    @admin.display(description=gettext_lazy("before"))
     def shown_before(self, event: AuditEvent) -> str:
         """The changed fields as they were."""
         return _pretty(event.before)
 
-    @admin.display(description="after")
+    @admin.display(description=gettext_lazy("after"))
     def shown_after(self, event: AuditEvent) -> str:
         """The changed fields as they are since."""
         return _pretty(event.after)

@@ -1,13 +1,31 @@
-"""The trail of what happened: append-only events."""
+"""The trail of what happened: append-only events, and how one is written."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from enum import StrEnum
-from typing import Any, NoReturn
+from typing import Any, Self
 
 from django.db import models
 from django.utils import timezone
 
 from fluxiq import ids, origin
+from fluxiq.audit.appendonly import AppendOnlyError, AppendOnlyModel, AppendOnlyQuerySet
+from fluxiq.audit.seals import Checkpoint, PendingEvent, Prune, Seal, Tally
+
+__all__ = [
+    "AppendOnlyError",
+    "AuditEvent",
+    "Checkpoint",
+    "Kind",
+    "PendingEvent",
+    "Prune",
+    "Seal",
+    "Tally",
+    "record",
+]
+
+# An event's id tells the moment of the event, which is its `at`, by as much as this.
+_ID_TOLERANCE = 1000  # milliseconds
 
 
 class Kind(StrEnum):
@@ -22,6 +40,12 @@ class Kind(StrEnum):
     USER_REACTIVATED = "user.reactivated"
     PASSWORD_CHANGED = "user.password_changed"  # noqa: S105 - the name of an event
     PASSWORD_RESET = "user.password_reset"  # noqa: S105 - the name of an event
+    MFA_ENROLLED = "user.mfa_enrolled"
+    MFA_REMOVED = "user.mfa_removed"
+    MFA_RESET = "user.mfa_reset"
+    RECOVERY_CODES_RENEWED = "user.recovery_codes_renewed"
+    RECOVERY_CODE_USED = "user.recovery_code_used"
+    MFA_GUESSED = "user.mfa_guessed"
     MERCHANT_CREATED = "merchant.created"
     MERCHANT_CHANGED = "merchant.changed"
     MERCHANT_SUSPENDED = "merchant.suspended"
@@ -39,37 +63,40 @@ class Kind(StrEnum):
     API_KEY_USED_PAST_END = "api_key.used_past_end"
     STAFF_SIGNED_IN = "staff.signed_in"
     STAFF_ACTION = "staff.action"
+    # Of many in a minute, one event, with their count.
+    SIGN_IN_FAILED = "sign_in.failed"
+    SIGN_IN_THROTTLED = "sign_in.throttled"
+    PERMISSION_REFUSED = "permission.refused"
+    TRAIL_EXPORTED = "trail.exported"
+    TRAIL_PRUNED = "trail.pruned"
 
 
-class AppendOnlyError(TypeError):
-    """An attempt to change or remove an audit event."""
+def kinds() -> list[tuple[str, str]]:
+    """The choices of a kind. (A callable: a new kind needs no migration.)"""
+    return [(str(kind), str(kind)) for kind in Kind]
 
 
-class AuditEventQuerySet(models.QuerySet["AuditEvent"]):
-    """Refuses what would rewrite history; the rows are for reading and adding."""
+class AuditEventQuerySet(AppendOnlyQuerySet["AuditEvent"]):
+    """Questions about events."""
 
-    def update(self, **kwargs: Any) -> NoReturn:
-        raise AppendOnlyError("audit events cannot be changed")
+    def since(self, moment: datetime) -> Self:
+        """Events of that moment and later. By the id, which the indexes end with, and exactly."""
+        first = ids.first_at(ids.Prefix.EVENT, moment, -_ID_TOLERANCE)
+        return self.filter(pk__gte=first, at__gte=moment)
 
-    def delete(self) -> NoReturn:
-        raise AppendOnlyError("audit events cannot be removed")
-
-    def bulk_create(
-        self, objs: Any, batch_size: int | None = None, *args: Any, **kwargs: Any
-    ) -> Any:
-        """Add many. Raises AppendOnlyError for options, which would let conflicts pass."""
-        if args or kwargs:
-            raise AppendOnlyError("audit events can only be added")
-        return super().bulk_create(objs, batch_size)
+    def until(self, moment: datetime) -> Self:
+        """Events before that moment."""
+        first = ids.first_at(ids.Prefix.EVENT, moment, _ID_TOLERANCE)
+        return self.filter(pk__lt=first, at__lt=moment)
 
 
-class AuditEvent(models.Model):
+class AuditEvent(AppendOnlyModel):
     """One thing that happened: who, what, where, and the state before and after."""
 
     id = models.CharField(
         primary_key=True, max_length=ids.LENGTH, default=ids.new_event_id, editable=False
     )
-    kind = models.CharField(max_length=40, choices=[(k, k) for k in Kind])
+    kind = models.CharField(max_length=40, choices=kinds)
     at = models.DateTimeField(default=timezone.now)
     actor_kind = models.CharField(max_length=10)
     actor_id = models.CharField(max_length=64, blank=True)
@@ -84,27 +111,18 @@ class AuditEvent(models.Model):
 
     objects = AuditEventQuerySet.as_manager()
 
-    class Meta:
-        base_manager_name = "objects"
+    class Meta(AppendOnlyModel.Meta):
         ordering = ("-id",)
         indexes = (
             models.Index(fields=["merchant_id", "-id"], name="audit_by_merchant"),
+            models.Index(fields=["merchant_id", "kind", "-id"], name="audit_by_merchant_and_kind"),
             models.Index(fields=["object_id", "-id"], name="audit_by_object"),
             models.Index(fields=["kind", "-id"], name="audit_by_kind"),
+            models.Index(fields=["actor_id", "-id"], name="audit_by_actor"),
         )
 
     def __str__(self) -> str:
         return f"{self.kind} {self.object_id} at {self.at:%Y-%m-%d %H:%M:%S}"
-
-    def save(self, *args: Any, **kwargs: Any) -> None:
-        """Add the event. Raises AppendOnlyError for one that was read from the table, and
-        IntegrityError for one whose id stands there already."""
-        if not self._state.adding:
-            raise AppendOnlyError("audit events cannot be changed")
-        super().save(force_insert=True, using=kwargs.get("using"))
-
-    def delete(self, *args: Any, **kwargs: Any) -> NoReturn:
-        raise AppendOnlyError("audit events cannot be removed")
 
 
 def record(
@@ -115,17 +133,21 @@ def record(
     before: Mapping[str, Any] | None = None,
     after: Mapping[str, Any] | None = None,
     actor: tuple[str, str] | None = None,
+    at: datetime | None = None,
 ) -> AuditEvent:
     """Write one event, in the transaction of the change that it tells of.
 
     `before` and `after` hold the changed fields alone, JSON-serialisable and free of secrets.
     The actor and the place come from `fluxiq.origin`; `actor` (kind, id) names one that the
-    event itself establishes, such as the user of a sign-in.
+    event itself establishes, such as the user of a sign-in. `at` is now unless it is given.
     """
     source = origin.current()
     actor_kind, actor_id = actor or (source.actor_kind, source.actor_id)
+    moment = at or timezone.now()
     return AuditEvent.objects.create(
+        id=ids.new(ids.Prefix.EVENT, moment),
         kind=kind,
+        at=moment,
         actor_kind=actor_kind,
         actor_id=actor_id,
         merchant_id=merchant_id,

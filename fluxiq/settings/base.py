@@ -11,6 +11,7 @@ from environ import FileAwareEnv
 from fluxiq.addresses import parse_networks
 from fluxiq.counters.naming import PlainName
 from fluxiq.logs import CONFIG
+from fluxiq.settings.console import *  # noqa: F403 - a part of this file, by its subject
 
 BASE_DIR = Path(__file__).resolve().parent.parent.parent
 
@@ -74,7 +75,8 @@ def database(url: str) -> dict[str, Any]:
         options["prepare_threshold"] = 5 if env.bool("DATABASE_PREPARED_STATEMENTS", True) else None
         options["pool"] = {
             "min_size": 1,
-            "max_size": env.int("DATABASE_POOL_SIZE", env.int("WEB_THREADS", 4)),
+            # One beyond the threads: for what a worker does beside its requests.
+            "max_size": env.int("DATABASE_POOL_SIZE", env.int("WEB_THREADS", 4) + 1),
             "timeout": 2,
         }
     else:
@@ -103,12 +105,14 @@ APPEND_SLASH = False
 LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
 USE_TZ = True
+LOCALE_PATHS = [BASE_DIR / "fluxiq" / "locale"]
 
 INSTALLED_APPS = [
     "fluxiq.audit",
     "accounts",
     "merchants",
     "authn",
+    "unfold.apps.BasicAppConfig",  # the console's theme, whose templates go before the admin's own
     "fluxiq.apps.StaffConsoleConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -174,12 +178,18 @@ REFRESH_TOKEN_SECONDS = 7 * 24 * 60 * 60
 SESSION_MAX_AGE = seconds("SESSION_MAX_AGE", 30 * 24 * 60 * 60)
 REFRESH_REUSE_SECONDS = env.int("REFRESH_REUSE_SECONDS", 10)
 
+MFA_REQUIRED_FOR_STAFF = env.bool("MFA_REQUIRED_FOR_STAFF", False)
+MFA_REQUIRED_FOR_SUPERUSERS = env.bool("MFA_REQUIRED_FOR_SUPERUSERS", False)
+
 PASSWORD_RESET_TIMEOUT = 30 * 60
 # {token} stands where the page that it opens reads it; a fragment is sent to no server's log.
 PASSWORD_RESET_URL = text(
     "PASSWORD_RESET_URL", f"http://127.0.0.1:{text('PORT', '8000')}/reset-password#{{token}}"
 )
 MAIL_IN_BACKGROUND = True
+
+# What each worker starts beside its requests, once it has loaded (fluxiq.wsgi).
+WORKER_STARTS = ["fluxiq.audit.worker.start"]
 
 PASSWORD_HASHERS = ["accounts.hashers.Argon2id"]
 AUTH_PASSWORD_VALIDATORS = [
@@ -225,7 +235,7 @@ REST_FRAMEWORK = {
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "fluxiq.negotiation.ExactNegotiation",
     "DEFAULT_METADATA_CLASS": None,
     "DEFAULT_SCHEMA_CLASS": "fluxiq.schema.EnvelopeSchema",
-    "EXCEPTION_HANDLER": "fluxiq.errors.drf_exception_handler",
+    "EXCEPTION_HANDLER": "authn.refusals.exception_handler",
     "URL_FORMAT_OVERRIDE": None,
     "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
 }
@@ -245,6 +255,7 @@ SPECTACULAR_SETTINGS = {
     "SORT_OPERATION_PARAMETERS": False,
     "TAGS": [
         {"name": "Authentication", "description": "Sign in, stay signed in, sign out."},
+        {"name": "Second factor", "description": "An authenticator app beside the password."},
         {"name": "Sessions", "description": "Where you are signed in."},
         {"name": "API keys", "description": "Credentials for a merchant's servers."},
         {"name": "Merchants", "description": "The businesses that you belong to."},
@@ -258,7 +269,9 @@ SPECTACULAR_SETTINGS = {
 # The staff console's session
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
-SESSION_COOKIE_AGE = 8 * 60 * 60
+SESSION_COOKIE_AGE = 30 * 60  # since the last request
+SESSION_SAVE_EVERY_REQUEST = True
+STAFF_SESSION_MAX_AGE = 8 * 60 * 60  # since the sign-in
 CSRF_COOKIE_SAMESITE = "Lax"
 X_FRAME_OPTIONS = "DENY"
 

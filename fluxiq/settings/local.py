@@ -3,7 +3,7 @@
 Missing secrets are made once into `var/secrets.env`, which is not in git.
 """
 
-import contextlib
+import fcntl
 import os
 import secrets
 from pathlib import Path
@@ -15,31 +15,43 @@ from fluxiq.settings.base import *  # noqa: F403 - the idiom of layered settings
 from fluxiq.settings.base import BASE_DIR, STATIC_ROOT, cache, database, env, text
 
 VAR = BASE_DIR / "var"
-SECRETS = {"SECRET_KEY": "", "JWT_SIGNING_KEYS": "local-1:", "API_KEY_PEPPERS": "local-1:"}
+SECRETS = {
+    "SECRET_KEY": "",
+    "JWT_SIGNING_KEYS": "local-1:",
+    "API_KEY_PEPPERS": "local-1:",
+    "AUDIT_KEYS": "local-1:",
+    "MFA_KEYS": "local-1:",
+}
 
 
-def make_secrets_once(path: Path) -> None:
-    """Write the secrets file unless it is there; of several processes, one does."""
+def make_missing_secrets(path: Path) -> None:
+    """Add to the secrets file what is not in it yet; of several processes, one does.
+
+    What stands there stays: a version that needs another secret finds the old ones as they were.
+    """
     path.parent.mkdir(mode=0o700, exist_ok=True)
-    if path.exists():
-        return
-    lines = (f"{name}={start}{secrets.token_urlsafe(48)}" for name, start in SECRETS.items())
-    draft = path.with_name(f"{path.name}.{os.getpid()}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write("\n".join(lines) + "\n")
-    with contextlib.suppress(FileExistsError):  # another process was first: its secrets hold
-        os.link(draft, path)
-    draft.unlink()
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+    with os.fdopen(descriptor, "a+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)  # until it is closed
+        file.seek(0)
+        written = file.read()
+        known = {line.partition("=")[0].strip() for line in written.splitlines()}
+        if written and not written.endswith("\n"):
+            file.write("\n")
+        for name, start in SECRETS.items():
+            if name not in known:
+                file.write(f"{name}={start}{secrets.token_urlsafe(48)}\n")
 
 
 if not all(text(name) for name in SECRETS):
-    make_secrets_once(VAR / "secrets.env")
+    make_missing_secrets(VAR / "secrets.env")
     Env.read_env(VAR / "secrets.env")  # what the environment sets already goes first
 
 SECRET_KEY = text("SECRET_KEY")
 JWT_SIGNING_KEYS = text("JWT_SIGNING_KEYS")
 API_KEY_PEPPERS = text("API_KEY_PEPPERS")
+AUDIT_KEYS = text("AUDIT_KEYS")
+MFA_KEYS = text("MFA_KEYS")
 
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
 DATABASES = {"default": database(text("DATABASE_URL", f"sqlite:///{VAR / 'db.sqlite3'}"))}

@@ -8,7 +8,15 @@ from fluxiq.counters import default_location
 from fluxiq.settings.base import *  # noqa: F403 - the idiom of layered settings
 from fluxiq.settings.base import BASE_DIR, BASE_SILENCED, cache, database, env, text
 
-REQUIRED = ("SECRET_KEY", "JWT_SIGNING_KEYS", "API_KEY_PEPPERS", "DATABASE_URL", "ALLOWED_HOSTS")
+REQUIRED = (
+    "SECRET_KEY",
+    "JWT_SIGNING_KEYS",
+    "API_KEY_PEPPERS",
+    "AUDIT_KEYS",
+    "MFA_KEYS",
+    "DATABASE_URL",
+    "ALLOWED_HOSTS",
+)
 
 _missing = [name for name in REQUIRED if not text(name)]
 if _missing:
@@ -17,11 +25,16 @@ if _missing:
 SECRET_KEY = text("SECRET_KEY")
 JWT_SIGNING_KEYS = text("JWT_SIGNING_KEYS")
 API_KEY_PEPPERS = text("API_KEY_PEPPERS")
+AUDIT_KEYS = text("AUDIT_KEYS")
+MFA_KEYS = text("MFA_KEYS")
 
 DATABASES = {"default": database(text("DATABASE_URL"))}
 COUNTERS_PATH = text("COUNTERS_PATH", str(default_location(str(BASE_DIR))))
 HASHING_SLOTS_PATH = str(Path(COUNTERS_PATH).parent / "hashing")
 CACHES = {"default": cache(text("REDIS_URL"), Path(COUNTERS_PATH))}
+
+MFA_REQUIRED_FOR_STAFF = env.bool("MFA_REQUIRED_FOR_STAFF", True)
+MFA_REQUIRED_FOR_SUPERUSERS = env.bool("MFA_REQUIRED_FOR_SUPERUSERS", True)
 
 VERIFY_DOCUMENT_CHECK_DIGITS = env.bool("VERIFY_DOCUMENT_CHECK_DIGITS", True)
 

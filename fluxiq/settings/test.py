@@ -10,6 +10,8 @@ from fluxiq.settings.base import cache, database, text
 SECRET_KEY = "test-secret-key-of-django-alone-0123456789"  # noqa: S105 - of the tests alone
 JWT_SIGNING_KEYS = "test-1:signing-key-of-the-tests-alone-0123456789"
 API_KEY_PEPPERS = "test-1:pepper-of-the-tests-alone-0123456789"
+AUDIT_KEYS = "test-1:audit-key-of-the-tests-alone-0123456789"
+MFA_KEYS = "test-1:sealing-key-of-the-tests-alone-0123456789"
 
 ALLOWED_HOSTS = ["testserver", "localhost", "127.0.0.1"]
 
@@ -24,6 +26,7 @@ DEMO_ALLOWED = True
 HASHING_SLOTS_PATH = str(_scratch / "hashing")
 MAIL_IN_BACKGROUND = False
 USAGE_IN_BACKGROUND = False
+WORKER_STARTS = []
 EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
 WHITENOISE_AUTOREFRESH = True
 WHITENOISE_USE_FINDERS = True

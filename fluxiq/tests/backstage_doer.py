@@ -2,30 +2,46 @@
 
 import itertools
 import secrets
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from django.contrib.auth.hashers import make_password
+from django.db import connections, transaction
 from django.utils import timezone
 
 from accounts.models import User
 from authn import passwords, sessions
+from authn.mfa import factors
 from authn.models import ApiKey, Session
+from fluxiq.audit import models as audit
+from fluxiq.audit import sealing, verification
 from fluxiq.scopes import Role
 from merchants.models import Membership, Merchant
 
 _documents = itertools.count(20_000_000_000)
 
 
-def member(role: str = Role.MANAGER) -> dict[str, Any]:
-    """A new user with that role at a new merchant, signed in: ids and tokens."""
-    merchant = Merchant.objects.open("Trial", f"{next(_documents)}")
+def member(
+    role: str = Role.MANAGER, password: str | None = None, merchant_id: str | None = None
+) -> dict[str, Any]:
+    """A new user with that role at a new merchant, signed in: ids and tokens.
+
+    With that password, or one that nobody can give; at that merchant, where it is named.
+    """
+    if merchant_id is None:
+        merchant = Merchant.objects.open("Trial", f"{next(_documents)}")
+    else:
+        merchant = Merchant.objects.get(pk=merchant_id)
     user = User(document=f"{next(_documents)}", name="Trial")
-    user.set_unusable_password()
+    user.set_password(password)
     User.objects.register(user)
     membership = Membership.objects.add(merchant, user, role)
     return {
         "user": user.id,
+        "document": user.document,
         "merchant": merchant.id,
         "membership": membership.id,
         **asdict(sessions.start(user)),
@@ -52,6 +68,11 @@ def api_key(**fields: Any) -> dict[str, Any]:
 def deactivate(user: str) -> None:
     """Shut a user out."""
     User.objects.get(pk=user).deactivate()
+
+
+def reset_mfa(user: str) -> bool:
+    """Reset a lost second factor."""
+    return factors.reset(User.objects.get(pk=user))
 
 
 def reset_password(user: str) -> None:
@@ -82,3 +103,41 @@ def people(count: int, active: bool) -> list[str]:
         for _ in range(count)
     ]
     return [user.document for user in User.objects.bulk_create(users)]
+
+
+def write_events(threads: int, each: int, seals: bool = True) -> int:
+    """Write events from so many threads at once, and seal beside them; how many were written."""
+
+    def write(number: int) -> None:
+        for event in range(each):
+            with transaction.atomic():
+                audit.record(audit.Kind.STAFF_ACTION, object_id=f"{number}", after={"n": event})
+            if seals and event % 10 == number % 10:
+                sealing.seal()
+        connections.close_all()
+
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(write, range(threads)))
+    return threads * each
+
+
+def verify_trail() -> dict[str, Any]:
+    """What a verification of the audit trail tells."""
+    return asdict(verification.verify())
+
+
+def refusals_counted() -> int:
+    """How often the trail has it that a permission was refused, told or still counted."""
+    kind = audit.Kind.PERMISSION_REFUSED
+    counts = [tally.count for tally in audit.Tally.objects.filter(kind=kind)]
+    told = [int(event.after["count"]) for event in audit.AuditEvent.objects.filter(kind=kind)]
+    return sum(counts) + sum(told)
+
+
+def write_late(until: str) -> str:
+    """Write an event in a transaction that ends once that file is there; the event's id."""
+    with transaction.atomic():
+        event = audit.record(audit.Kind.STAFF_ACTION, object_id="late")
+        while not Path(until).exists():
+            time.sleep(0.01)
+    return event.id

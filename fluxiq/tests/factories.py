@@ -1,12 +1,17 @@
 """Objects for tests, made through the same managers as the product's."""
 
+from collections.abc import Sequence as Several
+from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
+from django.utils import timezone
 from factory.declarations import Sequence, SubFactory
 from factory.django import DjangoModelFactory
 
 from accounts.models import User
-from authn.models import ApiKey
+from authn.mfa import factors, totp
+from authn.models import ApiKey, TotpFactor
 from fluxiq.scopes import Role, Scope
 from merchants.models import Membership, Merchant, PaymentAccount
 
@@ -76,3 +81,30 @@ def issue_key(merchant: Merchant, *permissions: str, **options: Any) -> tuple[Ap
         **options,
     )
     return api_key, secret
+
+
+@dataclass
+class Phone:
+    """An authenticator app of a user, and the recovery codes that came with it."""
+
+    secret: str
+    recovery_codes: Several[str]
+
+    def code(self, steps: int = 0) -> str:
+        """What it shows now, or that many time steps from now."""
+        return totp.code_at(self.secret, timezone.now() + timedelta(seconds=totp.STEP * steps))
+
+    def wrong_code(self) -> str:
+        """Six digits that it shows neither now nor near."""
+        near = {self.code(steps) for steps in range(-3, 4)}
+        return next(code for n in range(10) if (code := f"{n}" * totp.DIGITS) not in near)
+
+
+def enrol(user: User) -> Phone:
+    """A second factor for the user, none of whose codes was used yet. Ends their sessions."""
+    enrolment = factors.enrol_without_one(user.pk)
+    phone = Phone(enrolment.secret, ())
+    phone.recovery_codes = factors.confirm(user.pk, phone.code())
+    TotpFactor.objects.filter(user=user).update(last_step=0)
+    user.refresh_from_db()
+    return phone

@@ -60,3 +60,28 @@ def standing_windows(monkeypatch: pytest.MonkeyPatch) -> None:
 def forgetting_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """A test's own transaction never commits: what is to be forgotten then is forgotten at once."""
     monkeypatch.setattr("authn.remembered.after_commit", lambda lay: lay())
+
+
+@pytest.fixture(autouse=True)
+def flushable_trail(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test that commits is cleaned up after by emptying all tables, which the audit trail's
+    triggers refuse: only there they are taken off."""
+    from django.test import TransactionTestCase  # noqa: PLC0415 - as above
+
+    from fluxiq.tests.trail import triggers_off  # noqa: PLC0415 - as above
+
+    tear_down = TransactionTestCase._fixture_teardown  # type: ignore[attr-defined]
+
+    def without_triggers(test: TransactionTestCase) -> None:
+        with triggers_off():
+            tear_down(test)
+
+    monkeypatch.setattr(TransactionTestCase, "_fixture_teardown", without_triggers)
+
+
+@pytest.fixture(autouse=True)
+def no_refusals_yet() -> None:
+    """No test inherits what another counted for the audit trail."""
+    from fluxiq.audit import tallies  # noqa: PLC0415 - settings are not read at import time
+
+    tallies.forget()

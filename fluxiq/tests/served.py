@@ -29,6 +29,8 @@ SECRETS = {
     "SECRET_KEY": "secret-key-of-a-served-test-0123456789-0123456789",
     "JWT_SIGNING_KEYS": "served-1:signing-key-of-a-served-test-0123456789",
     "API_KEY_PEPPERS": "served-1:pepper-of-a-served-test-0123456789",
+    "AUDIT_KEYS": "served-1:audit-key-of-a-served-test-0123456789",
+    "MFA_KEYS": "served-1:sealing-key-of-a-served-test-0123456789",
 }
 
 # For tests of anything but the limits.
@@ -92,12 +94,12 @@ class Service:
         pair: dict[str, Any] = answer.json["data"]
         return pair
 
-    def manage(self, *arguments: str) -> str:
+    def manage(self, *arguments: str, stdin: str | None = None) -> str:
         """What a management command prints, run in the service's environment."""
-        return manage(self.environment, *arguments)
+        return manage(self.environment, *arguments, stdin=stdin)
 
 
-def manage(environment: Mapping[str, str], *arguments: str) -> str:
+def manage(environment: Mapping[str, str], *arguments: str, stdin: str | None = None) -> str:
     """What a management command prints, run as a process of its own."""
     done = subprocess.run(
         [sys.executable, "manage.py", *arguments],
@@ -106,6 +108,7 @@ def manage(environment: Mapping[str, str], *arguments: str) -> str:
         capture_output=True,
         text=True,
         check=False,
+        input=stdin,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout

@@ -93,6 +93,8 @@ def test_rotating_the_ring_fails_no_request_and_a_retired_kid_is_401(tmp_path: P
         ("JWT_SIGNING_KEYS", f"k1:{'a' * 40},k1:{'b' * 40}", "the kid k1 stands twice"),
         ("JWT_SIGNING_KEYS", f"k1:{SECRETS['SECRET_KEY']}", "the key k1 is SECRET_KEY"),
         ("API_KEY_PEPPERS", "p1:short", "the pepper p1 has under 16 bytes"),
+        ("AUDIT_KEYS", "a1:too-short", "the audit key a1 has under 32 bytes"),
+        ("MFA_KEYS", "m1:too-short", "the key m1 has under 32 bytes"),
     ],
 )
 def test_a_server_does_not_start_with_a_ring_that_it_cannot_use(
@@ -130,6 +132,13 @@ def test_production_names_all_that_is_missing() -> None:
     )
     assert done.returncode != 0
     last = done.stderr.strip().splitlines()[-1]
-    for name in ("JWT_SIGNING_KEYS", "API_KEY_PEPPERS", "DATABASE_URL", "ALLOWED_HOSTS"):
+    for name in (
+        "JWT_SIGNING_KEYS",
+        "API_KEY_PEPPERS",
+        "AUDIT_KEYS",
+        "MFA_KEYS",
+        "DATABASE_URL",
+        "ALLOWED_HOSTS",
+    ):
         assert name in last
     assert " SECRET_KEY" not in last

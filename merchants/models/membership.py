@@ -28,6 +28,10 @@ class MembershipQuerySet(TenantQuerySet["Membership"]):
         """Those that grant something: accepted and active."""
         return self.filter(status=Membership.Status.ACTIVE)
 
+    def without_second_factor(self) -> Self:
+        """Those of people whom a password alone signs in."""
+        return self.filter(user__isnull=False, user__mfa_enrolled_at__isnull=True)
+
 
 _MembershipManager = models.Manager.from_queryset(MembershipQuerySet)
 
@@ -71,7 +75,7 @@ class MembershipManager(_MembershipManager["Membership"]):
             audit.Kind.MEMBER_INVITED,
             object_id=membership.id,
             merchant_id=merchant.id,
-            after={"name": name, "role": role},
+            after={"document": membership.masked_document, "name": name, "role": role},
         )
         if email:
             invitations.mail(email, merchant.name, name, secret)
@@ -206,7 +210,8 @@ class Membership(models.Model):
             audit.Kind.MEMBER_ADDED,
             object_id=self.id,
             merchant_id=self.merchant_id,
-            after={"user_id": user.id, "role": self.role},
+            before={"status": self.Status.INVITED},
+            after={"status": self.status, "user_id": user.id, "role": self.role},
             actor=("user", user.id),
         )
         grants_changed.send(Membership, user_id=user.id)

@@ -14,7 +14,7 @@ from fluxiq.audit import models as audit
 from fluxiq.errors import Conflict, Forbidden, NotFound, ValidationFailed
 from fluxiq.principals import Principal
 from fluxiq.scopes import Permission, permissions_of
-from merchants.signals import merchant_changed
+from merchants.signals import merchant_changed, second_factor_required
 
 M_co = TypeVar("M_co", bound=models.Model, covariant=True)
 
@@ -88,7 +88,7 @@ class MerchantManager(_MerchantManager["Merchant"]):
             audit.Kind.MERCHANT_CREATED,
             object_id=merchant.id,
             merchant_id=merchant.id,
-            after={"name": name},
+            after={"name": name, "document": merchant.masked_document},
         )
         return merchant
 
@@ -109,11 +109,19 @@ class Merchant(models.Model):
     )
     status = models.CharField(max_length=10, choices=Status, default=Status.ACTIVE)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
+    require_mfa = models.BooleanField(
+        "second factor required",
+        default=False,
+        db_default=False,  # a version without it goes on adding rows while this one is deployed
+        editable=False,
+        help_text="A member without a second factor holds nothing here.",
+    )
 
     objects = MerchantManager()
 
     class Meta:
         ordering = ("-id",)
+        indexes = (models.Index(fields=["status", "-id"], name="merchant_by_status"),)
         constraints = (
             models.CheckConstraint(
                 condition=models.Q(Exact(Length("document"), documents.CPF_LENGTH))
@@ -152,6 +160,23 @@ class Merchant(models.Model):
         self._change_status(self.Status.ACTIVE, audit.Kind.MERCHANT_RESUMED)
 
     @transaction.atomic
+    def set_require_mfa(self, required: bool) -> None:
+        """Whether members need a second factor here. Requiring it ends their sessions without."""
+        others = Merchant.objects.filter(pk=self.pk).exclude(require_mfa=required)
+        if others.update(require_mfa=required):
+            audit.record(
+                audit.Kind.MERCHANT_CHANGED,
+                object_id=self.id,
+                merchant_id=self.id,
+                before={"require_mfa": not required},
+                after={"require_mfa": required},
+            )
+            merchant_changed.send(Merchant, merchant_id=self.id)
+            if required:
+                second_factor_required.send(Merchant, merchant_id=self.id)
+        self.require_mfa = required
+
+    @transaction.atomic
     def _change_status(self, status: str, kind: audit.Kind) -> None:
         others = Merchant.objects.filter(pk=self.pk).exclude(status=status)
         if others.update(status=status):
@@ -178,7 +203,7 @@ def require(principal: Principal, permission: Permission, merchant_id: str) -> N
         if not Merchant.objects.filter(pk=merchant_id).exists():
             raise NotFound
     elif not principal.holds(permission, merchant_id):
-        raise Forbidden(permission)
+        raise Forbidden(permission, merchant_id)
 
 
 def only_merchant(principal: Principal, merchant_id: str | None) -> str:
@@ -197,4 +222,4 @@ def forbid_escalation(principal: Principal, merchant_id: str, role: str) -> None
     """Raises Forbidden, naming the first permission of the role that the principal lacks there."""
     missing = principal.first_missing(permissions_of(role), merchant_id)
     if missing is not None:
-        raise Forbidden(missing)
+        raise Forbidden(missing, merchant_id)

@@ -111,7 +111,11 @@ class PaymentAccount(models.Model):
 
     class Meta:
         ordering = ("-id",)
-        indexes = (models.Index(fields=["merchant", "-id"], name="account_by_merchant"),)
+        indexes = (
+            models.Index(fields=["merchant", "-id"], name="account_by_merchant"),
+            models.Index(fields=["status", "-id"], name="account_by_status"),
+            models.Index(fields=["number"], name="account_by_number"),
+        )
         constraints = (
             models.UniqueConstraint(fields=["branch", "number"], name="account_number_is_unique"),
             models.CheckConstraint(

@@ -116,7 +116,7 @@ class MerchantTests(ConsoleTestCase):
         self.enter(self.sam, "merchants.view_membership")
         page = self.look(self.page + "change/")
         assert "Mario" in page
-        assert f"<p>{self.membership(self.mario).masked_document}</p>" in page
+        assert self.membership(self.mario).masked_document in page
 
 
 class MemberTable:

@@ -98,7 +98,8 @@ class InviteTests(InvitationTestCase):
         assert event.object_id == made["id"]
         assert (event.actor_kind, event.actor_id) == ("user", self.olga.id)
         assert event.merchant_id == self.bakery.id
-        assert (event.before, event.after) == ({}, {"name": "Nina", "role": "operator"})
+        assert event.before == {}
+        assert event.after == {"document": made["document"], "name": "Nina", "role": "operator"}
 
     def test_who_is_a_member_already_is_a_conflict_in_whatever_state(self) -> None:
         self.invitation()

@@ -171,7 +171,7 @@ class OpenTests(ApiTestCase):
         assert Merchant.objects.get(pk=merchant.pk).document == "12ABC34501DE35"
         event = AuditEvent.objects.get(object_id=merchant.id)
         assert (event.kind, event.merchant_id) == (Kind.MERCHANT_CREATED, merchant.id)
-        assert event.after == {"name": "Kiosk"}
+        assert event.after == {"name": "Kiosk", "document": merchant.masked_document}
 
     def test_a_person_may_be_a_merchant_too(self) -> None:
         assert Merchant.objects.open("MEI", self.olga.document).document == self.olga.document

@@ -1,0 +1,51 @@
+"""Signing in, in one step or two: the password, and the second factor of whoever has one."""
+
+from django.db import transaction
+
+from accounts.models import User
+from authn import sessions
+from authn.mfa import factors, policy
+from authn.models import MfaChallenge, SecondFactor
+from authn.models.mfa import CHALLENGE_LIFETIME
+from authn.sessions import TokenPair
+from fluxiq.errors import INVALID_CHALLENGE, INVALID_LOGIN, MfaRequired, Unauthorized
+
+
+def begin(user: User) -> TokenPair:
+    """Go on from a proved password. Raises MfaRequired where it does not do alone.
+
+    A user who enrols, or is shut out, at this very moment is refused (Unauthorized): the row is
+    asked again, locked, so that no session without the second factor outlives its confirmation.
+    """
+    if user.has_second_factor:
+        raise MfaRequired(MfaChallenge.objects.issue(user), int(CHALLENGE_LIFETIME.total_seconds()))
+    if policy.may_not_sign_in_without(user):
+        raise MfaRequired(None)
+    with transaction.atomic():
+        found = User.objects.select_for_update(no_key=True).filter(
+            pk=user.pk, is_active=True, mfa_enrolled_at__isnull=True
+        )
+        if not list(found.values_list("pk")):
+            raise Unauthorized(INVALID_LOGIN)
+        return sessions.start(user)
+
+
+def finish(challenge: str, code: str) -> TokenPair:
+    """Finish the sign-in that a challenge is of, once.
+
+    Raises RateLimited; Unauthorized, in the same words, for a challenge that is unknown, over or
+    spent, or whose password is another now, and for a wrong code, after which it still serves.
+    """
+    found = MfaChallenge.objects.opened_by(challenge)
+    if found is None:
+        raise Unauthorized(INVALID_CHALLENGE)
+
+    def sign_in(user: User, proved: SecondFactor) -> TokenPair:
+        if not found.is_of(user) or not found.spend():
+            raise Unauthorized
+        return sessions.start(user, proved)
+
+    try:
+        return factors.prove(found.user_id, code, sign_in)
+    except Unauthorized as error:
+        raise Unauthorized(INVALID_CHALLENGE) from error

@@ -1,0 +1,415 @@
+"""The second step of signing in to the staff console, and enrolling the first time."""
+
+import os
+import re
+import subprocess
+import sys
+from datetime import timedelta
+from html import unescape
+from typing import Any
+from unittest import mock
+
+from django.contrib import admin
+from django.test import Client, override_settings
+from django.urls import URLPattern, URLResolver
+from django.utils import timezone
+
+from accounts.models import User
+from authn import passwords
+from authn.mfa import factors
+from authn.models import RecoveryCode, TotpFactor
+from fluxiq.errors import Conflict
+from fluxiq.tests.base import ApiTestCase
+from fluxiq.tests.console import ConsoleTestCase
+from fluxiq.tests.engines import PROJECT
+from fluxiq.tests.factories import PASSWORD, Phone, enrol
+
+LOGIN, CODE, ENROL = "/admin/login/", "/admin/login/code/", "/admin/login/enrol/"
+
+
+class SecondStepCase(ConsoleTestCase):
+    def password(self, user: User | None = None, **extra: Any) -> Any:
+        """Give the right password, of sam unless told otherwise."""
+        fields = {"username": (user or self.sam).document, "password": PASSWORD, **extra}
+        return self.client.post(LOGIN, fields)
+
+    def led_to(self, response: Any) -> str:
+        assert response.status_code == 302, response.content
+        return str(response.headers["Location"])
+
+    def code(self, code: str, page: str = CODE) -> Any:
+        return self.client.post(page, {"code": code})
+
+    def is_in(self) -> bool:
+        """Whether the console's pages open."""
+        return bool(self.client.get("/admin/").status_code == 200)
+
+    def errors(self, response: Any) -> list[str]:
+        return [m for messages in response.context["form"].errors.values() for m in messages]
+
+
+class SecondStepTests(SecondStepCase):
+    phone: Phone
+
+    @classmethod
+    def setUpTestData(cls) -> None:
+        super().setUpTestData()
+        cls.phone = enrol(cls.sam)
+
+    def test_the_password_alone_opens_nothing(self) -> None:
+        assert self.led_to(self.password()) == CODE
+        assert "_auth_user_id" not in self.client.session
+        assert not self.is_in()
+        assert self.events("staff.signed_in") == []
+
+    def test_a_code_signs_in_and_is_audited(self) -> None:
+        self.password()
+        assert self.led_to(self.code(self.phone.code())) == "/admin/"
+        assert self.is_in()
+        (event,) = self.events("staff.signed_in")
+        assert (event.actor_kind, event.actor_id) == ("staff", self.sam.id)
+        assert event.after == {"second_factor": "totp"}
+
+    def test_it_leads_where_the_sign_in_was_to_lead_and_to_no_foreign_site(self) -> None:
+        for following, expected in (
+            ("/admin/authn/apikey/", "/admin/authn/apikey/"),
+            ("https://evil.example/", "/admin/"),
+            ("//evil.example/", "/admin/"),
+        ):
+            TotpFactor.objects.update(last_step=0)
+            self.password(next=following)
+            assert self.led_to(self.code(self.phone.code())) == expected
+
+    def test_a_recovery_code_signs_in_once(self) -> None:
+        self.password()
+        assert self.led_to(self.code(self.phone.recovery_codes[0])) == "/admin/"
+        self.client.logout()
+        self.password()
+        assert self.errors(self.code(self.phone.recovery_codes[0])) == ["Invalid code."]
+        assert not self.is_in()
+
+    def test_a_wrong_code_says_so_and_may_be_tried_again(self) -> None:
+        self.password()
+        response = self.code(self.phone.wrong_code())
+        assert response.status_code == 200
+        assert self.errors(response) == ["Invalid code."]
+        assert not self.is_in()
+        self.code(self.phone.code())
+        assert self.is_in()
+
+    def test_a_time_step_works_once_over_console_and_api(self) -> None:
+        body = {"document": self.sam.document, "password": PASSWORD}
+        challenge = self.error(self.post("/auth/login", None, body), 403)["challenge"]
+        code = self.phone.code()
+        self.data(self.post("/auth/login/mfa", None, {"challenge": challenge, "code": code}))
+        self.password()
+        assert self.errors(self.code(code)) == ["Invalid code."]
+
+    def test_five_wrong_codes_lock_out_here_and_at_the_api(self) -> None:
+        self.password()
+        for _ in range(5):
+            assert self.code(self.phone.wrong_code()).status_code == 200
+        response = self.code(self.phone.code())
+        assert response.status_code == 429
+        seconds = int(response.headers["Retry-After"])
+        assert 1 <= seconds <= 900
+        assert self.errors(response) == [
+            f"Too many failed attempts. Retry after {seconds} seconds."
+        ]
+        assert not self.is_in()
+        body = {"document": self.sam.document, "password": PASSWORD}
+        challenge = self.error(self.post("/auth/login", None, body), 403)["challenge"]
+        finish = {"challenge": challenge, "code": self.phone.code()}
+        self.error(self.post("/auth/login/mfa", None, finish), 429)
+
+    def test_without_the_password_there_is_no_second_step(self) -> None:
+        for page in (CODE, ENROL):
+            assert self.led_to(self.client.get(page)) == LOGIN
+            assert self.led_to(self.code(self.phone.code(), page)) == LOGIN
+        assert not self.is_in()
+
+    def test_the_password_is_good_for_five_minutes(self) -> None:
+        self.password()
+        with self.at(timezone.now() + timedelta(minutes=5, seconds=1)):
+            assert self.led_to(self.code(self.phone.code())) == LOGIN
+
+    def test_the_second_step_dies_with_the_password_and_with_the_staff_flag(self) -> None:
+        self.password()
+        passwords.reset(self.sam, "another long password")
+        assert self.led_to(self.code(self.phone.code())) == LOGIN
+        self.sam.set_password(PASSWORD)
+        self.sam.save()
+        self.password()
+        User.objects.filter(pk=self.sam.pk).update(is_staff=False)
+        assert self.led_to(self.code(self.phone.code())) == LOGIN
+
+    def test_what_changes_while_the_code_is_proved_counts(self) -> None:
+        self.password()
+        real = factors.locked
+
+        def shut_out_meanwhile(user_id: str) -> User:
+            User.objects.filter(pk=user_id).update(is_active=False)
+            return real(user_id)
+
+        with mock.patch("authn.mfa.factors.locked", side_effect=shut_out_meanwhile):
+            assert self.errors(self.code(self.phone.code())) == ["Invalid code."]
+        assert "_auth_user_id" not in self.client.session
+
+    def test_the_session_gets_a_new_key_at_each_step(self) -> None:
+        self.client.get(LOGIN)
+        self.password()
+        first = self.client.session.session_key
+        self.code(self.phone.code())
+        assert self.client.session.session_key != first
+
+    def test_the_pages_are_not_to_be_stored(self) -> None:
+        self.password()
+        for response in (self.client.get(CODE), self.code(self.phone.wrong_code())):
+            assert "no-store" in response.headers["Cache-Control"]
+
+    def test_a_form_without_the_csrf_token_is_refused(self) -> None:
+        self.password()
+        strict = Client(enforce_csrf_checks=True)
+        strict.cookies = self.client.cookies
+        assert strict.post(CODE, {"code": self.phone.code()}).status_code == 403
+        assert strict.post(ENROL, {"code": self.phone.code()}).status_code == 403
+
+    def test_unfit_codes_are_refused_without_an_attempt(self) -> None:
+        self.password()
+        for code in ("", "x" * 65, "a\x00b"):
+            for _ in range(3):
+                response = self.code(code)
+                assert response.status_code == 200
+                assert self.errors(response)
+        assert self.led_to(self.code(self.phone.code())) == "/admin/"
+
+    def test_a_session_that_has_not_proved_it_reaches_no_page(self) -> None:
+        self.client.force_login(self.sam)  # as one from before the factor was enrolled
+        checked = 0
+        for path in admin_paths():
+            response = self.client.get(path)
+            assert response.status_code == 302, path
+            led_to = response.headers["Location"]
+            assert led_to.startswith(LOGIN) or (path, led_to) == ("/admin/logout/", "/admin/")
+            checked += 1
+        assert checked > 40
+
+    def test_a_reset_or_another_phone_ends_the_session(self) -> None:
+        self.password()
+        self.code(self.phone.code())
+        assert self.is_in()
+        factors.reset(self.sam, "lost")
+        assert not self.is_in()
+        enrol(self.sam)
+        assert not self.is_in()
+
+    def test_eight_hours_after_the_sign_in_it_is_over_however_it_was_used(self) -> None:
+        self.password()
+        self.code(self.phone.code())
+        began = timezone.now()
+        for minutes in range(20, 8 * 60, 20):
+            with self.at(began + timedelta(minutes=minutes)):
+                assert self.is_in(), minutes
+        with self.at(began + timedelta(hours=8, seconds=1)):
+            assert not self.is_in()
+
+    def test_thirty_minutes_without_a_request_end_it(self) -> None:
+        self.password()
+        self.code(self.phone.code())
+        cookie = self.client.get("/admin/").cookies["sessionid"]
+        assert cookie["max-age"] == 30 * 60
+        assert cookie["httponly"] is True
+        assert cookie["samesite"] == "Lax"
+        used = timezone.now()
+        with self.at(used + timedelta(minutes=29)):
+            assert self.is_in()
+        with self.at(used + timedelta(minutes=29 + 30, seconds=1)):
+            assert not self.is_in()
+
+
+@override_settings(MFA_REQUIRED_FOR_STAFF=True)
+class StaffEnrolmentTests(SecondStepCase):
+    def secret(self) -> str:
+        """What the enrolment page shows."""
+        page = unescape(self.client.get(ENROL).content.decode())
+        found = re.search(r"<code>([A-Z2-7]{32})</code>", page)
+        assert found is not None, page
+        return found[1]
+
+    def test_the_first_sign_in_enrols_and_then_opens(self) -> None:
+        assert self.led_to(self.password(next="/admin/authn/session/")) == ENROL
+        assert not self.is_in()
+        page = self.client.get(ENROL)
+        assert "no-store" in page.headers["Cache-Control"]
+        assert b'src="data:image/svg+xml' in page.content
+        phone = Phone(self.secret(), ())
+        response = self.code(phone.code(), ENROL)
+        assert response.status_code == 200
+        assert "no-store" in response.headers["Cache-Control"]
+        shown = re.findall(r"<code>((?:[A-Z2-7]{4}-){3}[A-Z2-7]{4})</code>", self.text(response))
+        assert len(set(shown)) == 10
+        assert 'href="/admin/authn/session/"' in self.text(response)
+        assert self.is_in()
+        (event,) = self.events("staff.signed_in")
+        assert event.after == {"second_factor": "totp"}
+        self.sam.refresh_from_db()
+        assert self.sam.has_second_factor
+        assert RecoveryCode.objects.spend(self.sam, shown[0])
+
+    def text(self, response: Any) -> str:
+        return unescape(response.content.decode())
+
+    def test_the_recovery_codes_are_shown_once_and_kept_nowhere(self) -> None:
+        self.password()
+        phone = Phone(self.secret(), ())
+        code = phone.code()
+        shown = re.findall(r"<code>(\S+)</code>", self.text(self.code(code, ENROL)))
+        again = self.code(code, ENROL)
+        assert self.led_to(again) == LOGIN
+        kept = str(dict(self.client.session)) + str(self.client.cookies)
+        pages = self.look("") + self.text(self.client.get(ENROL))
+        for secret in (*shown, phone.secret):
+            assert secret not in kept
+            assert secret not in pages
+
+    def test_a_wrong_code_shows_the_same_secret_again(self) -> None:
+        self.password()
+        secret = self.secret()
+        response = self.code(Phone(secret, ()).wrong_code(), ENROL)
+        assert self.errors(response) == ["Invalid code."]
+        assert secret in self.text(response)
+        assert self.secret() == secret
+        assert not self.is_in()
+
+    def test_a_secret_that_another_browser_saw_is_never_shown(self) -> None:
+        """Or whoever knows the password could see the secret that its owner then confirms."""
+        self.password()
+        seen = self.secret()
+        self.client = Client(raise_request_exception=False)
+        self.password()
+        assert self.secret() != seen
+        assert self.led_to(self.code(Phone(seen, ()).wrong_code(), CODE)) == ENROL
+
+    def test_a_secret_of_a_browser_left_behind_does_not_confirm(self) -> None:
+        self.password()
+        seen = Phone(self.secret(), ())
+        first = self.client
+        self.client = Client(raise_request_exception=False)
+        self.password()
+        self.secret()
+        self.client = first
+        assert self.led_to(self.code(seen.code(), ENROL)) == ENROL
+        assert not self.is_in()
+
+    def test_an_enrolment_that_takes_too_long_begins_anew(self) -> None:
+        self.password()
+        secret = self.secret()
+        TotpFactor.objects.update(created_at=timezone.now() - timedelta(minutes=31))
+        assert self.led_to(self.code(Phone(secret, ()).code(), ENROL)) == ENROL
+        assert self.secret() != secret
+
+    def test_an_enrolment_whose_key_is_gone_begins_anew(self) -> None:
+        self.password()
+        secret = self.secret()
+        with override_settings(MFA_KEYS=f"other:{'n' * 32}"):
+            assert self.secret() != secret
+
+    def test_who_enrols_elsewhere_at_this_moment_is_asked_for_it(self) -> None:
+        self.password()
+
+        def too_late(user_id: str) -> None:
+            raise Conflict
+
+        with mock.patch("authn.mfa.factors.enrol_without_one", side_effect=too_late):
+            assert self.led_to(self.client.get(ENROL)) == CODE
+
+    def test_who_has_one_is_asked_for_it_and_not_for_another(self) -> None:
+        phone = enrol(self.sam)
+        assert self.led_to(self.password()) == CODE
+        assert self.led_to(self.client.get(ENROL)) == CODE
+        assert self.led_to(self.code(phone.code())) == "/admin/"
+
+    def test_a_session_from_before_it_was_required_reaches_no_page(self) -> None:
+        self.client.force_login(self.root)
+        assert not self.is_in()
+
+    def test_five_wrong_codes_lock_out(self) -> None:
+        self.password()
+        phone = Phone(self.secret(), ())
+        for _ in range(5):
+            assert self.code(phone.wrong_code(), ENROL).status_code == 200
+        assert self.code(phone.code(), ENROL).status_code == 429
+        assert not self.is_in()
+
+    def test_whose_password_changes_meanwhile_does_not_enrol(self) -> None:
+        self.password()
+        phone = Phone(self.secret(), ())
+        passwords.reset(self.sam, "another long password")
+        assert self.led_to(self.code(phone.code(), ENROL)) == LOGIN
+        self.sam.refresh_from_db()
+        assert not self.sam.has_second_factor
+
+    def test_a_superuser_who_enrolled_gets_tokens(self) -> None:
+        with override_settings(MFA_REQUIRED_FOR_SUPERUSERS=True):
+            self.password(self.root)
+            phone = Phone(self.secret(), ())
+            self.code(phone.code(), ENROL)
+            body = {"document": self.root.document, "password": PASSWORD}
+            challenge = self.error(self.post("/auth/login", None, body), 403)["challenge"]
+            finish = {"challenge": challenge, "code": phone.code(1)}
+            assert self.data(self.post("/auth/login/mfa", None, finish))
+
+
+class WithoutRequirementTests(SecondStepCase):
+    def test_staff_without_one_sign_in_by_password(self) -> None:
+        assert self.led_to(self.password()) == "/admin/"
+        assert self.is_in()
+        (event,) = self.events("staff.signed_in")
+        assert event.after == {"second_factor": ""}
+
+    def test_enrolling_through_the_api_ends_the_session_of_the_password_alone(self) -> None:
+        self.password()
+        assert self.is_in()
+        enrol(self.sam)
+        assert not self.is_in()
+
+
+def admin_paths(patterns: Any = None, prefix: str = "/admin/") -> list[str]:
+    """A path of every page of the console but those of the sign-in, ids made up."""
+    found = []
+    for pattern in patterns or admin.site.get_urls():
+        route = prefix + re.sub(r"<[^>]*>", "1", str(pattern.pattern))
+        if isinstance(pattern, URLResolver):
+            found += admin_paths(pattern.url_patterns, route)
+        elif isinstance(pattern, URLPattern) and re.fullmatch(r"[\w/.-]+", route):
+            found.append(route)
+    return [path for path in found if not path.startswith(LOGIN)]
+
+
+class ProductionTests(ApiTestCase):
+    def test_cookies_are_secure_and_second_factors_required(self) -> None:
+        names = (
+            "SESSION_COOKIE_SECURE", "SESSION_COOKIE_HTTPONLY", "SESSION_COOKIE_SAMESITE",
+            "SESSION_COOKIE_AGE", "CSRF_COOKIE_SECURE", "MFA_REQUIRED_FOR_STAFF",
+            "MFA_REQUIRED_FOR_SUPERUSERS",
+        )  # fmt: skip
+        script = f"from django.conf import settings as s; print([getattr(s, n) for n in {names}])"
+        environment = {
+            "DJANGO_SETTINGS_MODULE": "fluxiq.settings.production",
+            "SECRET_KEY": "x" * 50,
+            "JWT_SIGNING_KEYS": f"k1:{'x' * 40}",
+            "API_KEY_PEPPERS": f"p1:{'x' * 40}",
+            "AUDIT_KEYS": f"a1:{'x' * 40}",
+            "MFA_KEYS": f"m1:{'x' * 40}",
+            "ALLOWED_HOSTS": "auth.example.com",
+            "DATABASE_URL": "sqlite:////nowhere.sqlite3",
+        }
+        done = subprocess.run(
+            [sys.executable, "-c", script],
+            cwd=PROJECT,
+            env={"PATH": os.environ["PATH"], **environment},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert done.stdout.strip() == "[True, True, 'Lax', 1800, True, True, True]"

@@ -1,0 +1,64 @@
+"""Work that a process does beside its requests: a thread that wakes now and then."""
+
+import atexit
+import logging
+import os
+import threading
+from collections.abc import Callable
+
+from django.db import connections
+
+logger = logging.getLogger(__name__)
+
+STOP_SECONDS = 10
+MAX_PAUSE = 60  # seconds; how far the pauses grow while the work keeps failing
+
+
+class Recurring:
+    """Work that is done every `period` seconds, and once more as the process exits.
+
+    What it raises is logged, and it is tried again after a pause that doubles each time. A forked
+    child has no such thread until it starts one.
+    """
+
+    def __init__(self, name: str, work: Callable[[], object], *, period: float) -> None:
+        self._name = name
+        self._work = work
+        self._period = period
+        self._renew()
+        os.register_at_fork(after_in_child=self._renew)
+
+    def _renew(self) -> None:
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._stopped = threading.Event()
+
+    def start(self) -> None:
+        """Begin, unless begun."""
+        with self._lock:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
+                self._thread.start()
+                atexit.register(self.stop)
+
+    def stop(self) -> None:
+        """Do what is left, and end."""
+        self._stopped.set()
+        if self._thread is not None:
+            self._thread.join(STOP_SECONDS)
+
+    def _run(self) -> None:
+        pause = self._period
+        while not self._stopped.wait(pause):
+            pause = self._period if self._do() else min(2 * pause, MAX_PAUSE)
+        self._do()
+
+    def _do(self) -> bool:
+        try:
+            self._work()
+        except Exception:  # of whatever kind: the thread must live, and tries again
+            logger.exception("%s failed, and will be tried again", self._name)
+            return False
+        finally:
+            connections.close_all()
+        return True

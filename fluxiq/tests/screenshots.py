@@ -1,0 +1,38 @@
+"""Remakes the pictures of docs/staff.md from the demo: `make screenshots`."""
+
+import os
+from pathlib import Path
+
+from fluxiq.tests.browser import Staff, chromium, window
+from fluxiq.tests.engines import PROJECT
+from fluxiq.tests.served import EMBEDDED, NO_LIMITS, serving
+
+IMAGES = PROJECT / "docs" / "images"
+WINDOWS = {1440: 740, 390: 844}
+
+
+def remake(folder: Path) -> None:
+    """Write a picture of each page at each width."""
+    folder.mkdir(exist_ok=True)
+    with serving(EMBEDDED, NO_LIMITS, workers=1) as service, chromium() as browser:
+        for _ in range(6):
+            service.sign_in()
+        pages = {
+            "home": "",
+            "merchant": f"merchants/merchant/{service.demo['merchant_id']}/change/",
+            "issue": "authn/apikey/add/",
+            "audit": "audit/auditevent/",
+        }
+        for width, height in WINDOWS.items():
+            size = {"width": width, "height": height}
+            with window(browser, service, viewport=size) as shown:
+                shown.sign_in(Staff())
+                for name, path in pages.items():
+                    shown.open(path)
+                    shown.page.wait_for_timeout(300)  # for what fades in
+                    shown.page.screenshot(path=folder / f"{name}-{width}.png")
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "fluxiq.settings.test")
+    remake(IMAGES)
