@@ -206,12 +206,12 @@ def shared_postgres() -> Engine:
 
 
 @contextlib.contextmanager
-def database(postgres: Engine) -> Iterator[str]:
-    """The URL of a new, empty database on that server, dropped afterwards."""
+def database(postgres: Engine, *, like: str = "template1") -> Iterator[str]:
+    """The URL of a new database on that server, a copy of the one named, dropped afterwards."""
     name = f"fluxiq_{secrets.token_hex(6)}"
     create, drop = (
-        sql.SQL(statement).format(sql.Identifier(name))
-        for statement in ("CREATE DATABASE {}", "DROP DATABASE {} WITH (FORCE)")
+        sql.SQL(statement).format(sql.Identifier(name), sql.Identifier(like))
+        for statement in ("CREATE DATABASE {} TEMPLATE {}", "DROP DATABASE {0} WITH (FORCE)")
     )
     with psycopg.connect(postgres.url, autocommit=True) as connection:
         connection.execute(create)

@@ -1,19 +1,24 @@
 """The whole service as it is run: migrated, seeded, behind real gunicorn workers."""
 
+import atexit
 import http.client
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from fluxiq.tests.engines import (
     PROJECT,
+    Engine,
     Gunicorn,
     database,
     require,
@@ -117,9 +122,10 @@ def manage(environment: Mapping[str, str], *arguments: str, stdin: str | None = 
 @contextmanager
 def serving(engines: str, environment: Mapping[str, str], *, workers: int = 4) -> Iterator[Service]:
     """A service with the demo's data, on SQLite alone or on PostgreSQL and Valkey."""
+    secrets = tuple(environment.get(name) or SECRETS[name] for name in SECRETS)
     with (
         tempfile.TemporaryDirectory(prefix="fluxiq-served-") as scratch,
-        _urls(engines, scratch) as urls,
+        _urls(engines, scratch, secrets) as (urls, demo),
     ):
         everything = {
             **SECRETS,
@@ -127,20 +133,55 @@ def serving(engines: str, environment: Mapping[str, str], *, workers: int = 4) -
             "COUNTERS_PATH": str(Path(scratch) / "counters" / "counters.sqlite3"),
             **environment,
         }
-        manage(everything, "migrate", "--no-input")
-        demo = json.loads(manage(everything, "seed_demo", "--json"))
         with Gunicorn(everything, workers=workers) as gunicorn:
             yield Service(gunicorn, everything, demo)
 
 
 @contextmanager
-def _urls(engines: str, scratch: str) -> Iterator[dict[str, str]]:
+def _urls(
+    engines: str, scratch: str, secrets: tuple[str, ...]
+) -> Iterator[tuple[dict[str, str], dict[str, Any]]]:
+    """The environment that names the engines, and what the demo told that their database holds."""
     if engines == EMBEDDED:
-        yield {"DATABASE_URL": f"sqlite:///{scratch}/db.sqlite3", "REDIS_URL": ""}
+        file, demo = _seeded_file(secrets)
+        shutil.copy(file, f"{scratch}/db.sqlite3")
+        yield {"DATABASE_URL": f"sqlite:///{scratch}/db.sqlite3", "REDIS_URL": ""}, demo
         return
     postgres, valkey = require(shared_postgres), require(start_valkey)
     try:
-        with database(postgres) as url:
-            yield {"DATABASE_URL": url, "REDIS_URL": valkey.url}
+        name, demo = _seeded_database(postgres.url, secrets)
+        with database(postgres, like=name) as url:
+            yield {"DATABASE_URL": url, "REDIS_URL": valkey.url}, demo
     finally:
         valkey.stop()
+
+
+@cache
+def _seeded_file(secrets: tuple[str, ...]) -> tuple[Path, dict[str, Any]]:
+    """An SQLite file to copy: migrating and seeding take longer than all else before a start."""
+    scratch = Path(tempfile.mkdtemp(prefix="fluxiq-seeded-"))
+    atexit.register(shutil.rmtree, scratch)
+    file = scratch / "db.sqlite3"
+    return file, _seed(f"sqlite:///{file}", secrets, scratch)
+
+
+@cache
+def _seeded_database(postgres: str, secrets: tuple[str, ...]) -> tuple[str, dict[str, Any]]:
+    """The name of a database to copy, for as long as this process lives."""
+    lifetime = ExitStack()
+    atexit.register(lifetime.close)
+    url = lifetime.enter_context(database(Engine(postgres)))
+    scratch = lifetime.enter_context(tempfile.TemporaryDirectory(prefix="fluxiq-seeded-"))
+    return urlsplit(url).path.lstrip("/"), _seed(url, secrets, Path(scratch))
+
+
+def _seed(url: str, secrets: tuple[str, ...], scratch: Path) -> dict[str, Any]:
+    environment = {
+        **dict(zip(SECRETS, secrets, strict=True)),
+        "DATABASE_URL": url,
+        "REDIS_URL": "",
+        "COUNTERS_PATH": str(scratch / "counters.sqlite3"),
+    }
+    manage(environment, "migrate", "--no-input")
+    demo: dict[str, Any] = json.loads(manage(environment, "seed_demo", "--json"))
+    return demo

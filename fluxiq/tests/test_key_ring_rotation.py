@@ -31,7 +31,7 @@ def kid(token: str) -> Any:
 
 @contextmanager
 def traffic(service: Service, tokens: list[str]) -> Iterator[list[int]]:
-    """Requests with these tokens in turn, from four threads, for as long as the block lasts."""
+    """Requests with these tokens in turn, from two threads, for as long as the block lasts."""
     seen: list[int] = []
     stop = threading.Event()
 
@@ -41,7 +41,7 @@ def traffic(service: Service, tokens: list[str]) -> Iterator[list[int]]:
                 return
             seen.append(service.call("GET", "/api/v1/auth/me", token).status)
 
-    threads = [threading.Thread(target=go_on) for _ in range(4)]
+    threads = [threading.Thread(target=go_on) for _ in range(2)]
     for thread in threads:
         thread.start()
     try:
@@ -58,7 +58,7 @@ def reload_with(service: Service, ring_file: Path, ring: str, signs: str) -> Non
     os.kill(service.gunicorn.process.pid, signal.SIGHUP)
     deadline = time.monotonic() + 20
     signed = 0
-    while signed < 8:  # more than one of the four workers
+    while signed < 6:  # more than one of the two workers
         signed = signed + 1 if kid(service.sign_in()["access_token"]) == signs else 0
         assert time.monotonic() < deadline, "the new ring was not taken"
 
@@ -67,7 +67,7 @@ def test_rotating_the_ring_fails_no_request_and_a_retired_kid_is_401(tmp_path: P
     ring_file = tmp_path / "ring"
     ring_file.write_text(OLD)
     ring = {"JWT_SIGNING_KEYS": "", "JWT_SIGNING_KEYS_FILE": str(ring_file)}
-    with serving(EMBEDDED, {**NO_LIMITS, **ring}) as service:
+    with serving(EMBEDDED, {**NO_LIMITS, **ring}, workers=2) as service:
         before = service.sign_in()
         tokens = [before["access_token"]]
         with traffic(service, tokens) as seen:
