@@ -4,6 +4,7 @@ redis-py opens them (address, TLS, password, database); its own way of writing, 
 would cost more than the trip.
 """
 
+import ctypes
 import os
 import socket
 import ssl
@@ -19,6 +20,12 @@ from redis.exceptions import NoScriptError, RedisError, ResponseError
 from redis.retry import Retry
 
 READ_BYTES = 65536
+
+# The C library's send, without letting go of the interpreter's lock: Python's own lets another
+# thread run meanwhile, and so waits for its turn before it can begin to read. It must not block.
+_send = ctypes.PyDLL(None).send
+_send.argtypes = (ctypes.c_int, ctypes.c_char_p, ctypes.c_size_t, ctypes.c_int)
+_send.restype = ctypes.c_ssize_t
 
 Command = tuple[str | bytes | int, ...]
 
@@ -39,6 +46,7 @@ class Wire:
         self._opener = pool.connection_class(**pool.connection_kwargs)
         self._timeout = timeout
         self._socket: socket.socket | None = None
+        self._is_plain = False
         self._reader = self._new_reader()
 
     @staticmethod
@@ -64,7 +72,7 @@ class Wire:
     def _exchange(self, sent: bytes, replies: int) -> list[Any]:
         try:
             connected = self._socket or self._open()
-            connected.sendall(sent)
+            self._write(connected, sent)
             return [self._read(connected) for _ in range(replies)]
         except BaseException as error:
             # A reply left unread would be taken for that of the next command.
@@ -72,6 +80,15 @@ class Wire:
             if isinstance(error, ProtocolError):
                 raise RedisError("the server's reply is none") from error
             raise
+
+    def _write(self, connected: socket.socket, sent: bytes) -> None:
+        if self._is_plain:
+            # An error is told by what is tried again.
+            taken = max(0, _send(connected.fileno(), sent, len(sent), socket.MSG_DONTWAIT))
+            if taken == len(sent):
+                return
+            sent = sent[taken:]
+        connected.sendall(sent)
 
     def _read(self, connected: socket.socket) -> Any:
         reply = self._reader.gets()
@@ -88,7 +105,8 @@ class Wire:
         opened: socket.socket | None = self._opener._get_socket()
         if opened is None:
             raise ConnectionError("the server hung up")
-        if not isinstance(opened, ssl.SSLSocket):
+        self._is_plain = not isinstance(opened, ssl.SSLSocket)
+        if self._is_plain:
             # The kernel keeps the time: with Python's own, each call would be two.
             limit = struct.pack("ll", int(self._timeout), int(self._timeout % 1 * 1_000_000))
             opened.settimeout(None)
