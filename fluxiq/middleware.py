@@ -1,6 +1,6 @@
 """Middleware that knows no app: request ids, and what only the staff console needs."""
 
-import os
+import random
 import re
 from collections.abc import Callable, Sequence
 from io import BytesIO
@@ -62,7 +62,7 @@ class OutermostMiddleware:
         origin = Origin(
             address=client_address(peer, meta.get("HTTP_X_FORWARDED_FOR", ""), trusted),
             user_agent=printable(meta.get("HTTP_USER_AGENT", ""), _MAX_USER_AGENT),
-            request_id=_kept_request_id(meta, peer, trusted) or "req_" + os.urandom(12).hex(),
+            request_id=_kept_request_id(meta, peer, trusted) or _new_request_id(),
         )
         request.address = origin.address  # type: ignore[attr-defined]
         request.request_id = origin.request_id  # type: ignore[attr-defined]
@@ -84,6 +84,12 @@ class OutermostMiddleware:
         response = HttpResponse()
         del response.headers["Content-Type"]
         return dict(self._security.process_response(WSGIRequest(environ), response).items())
+
+
+def _new_request_id() -> str:
+    # Unique, and no secret. The kernel's randomness would be a system call, during which Python
+    # has another thread take its turn. (Each process, forked or not, is seeded by itself.)
+    return f"req_{random.getrandbits(96):024x}"
 
 
 def _kept_request_id(meta: dict[str, str], peer: str, trusted: Sequence[Network]) -> str | None:

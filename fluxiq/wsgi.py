@@ -15,7 +15,8 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.handlers.base import reset_urlconf
 from django.core.handlers.wsgi import WSGIHandler
 from django.db import close_old_connections, reset_queries
-from django.urls import set_script_prefix
+from django.http import HttpRequest
+from django.urls import ResolverMatch, resolve, set_script_prefix
 from django.utils.log import log_response
 from django.utils.module_loading import import_string
 
@@ -73,21 +74,33 @@ class Handler(WSGIHandler):
         signals.request_started.disconnect(close_old_connections)
         signals.request_finished.disconnect(close_caches)
         signals.request_finished.disconnect(reset_urlconf)
+        signals.request_finished.disconnect(close_old_connections)
+        self._fixed_routes: dict[str, ResolverMatch] = {}
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Any:
         if environ.get("SCRIPT_NAME"):
             set_script_prefix(environ["SCRIPT_NAME"])
         request = self.request_class(environ)
         response: Any = self._middleware_chain(request)  # type: ignore[attr-defined]
-        response._resource_closers.append(request.close)
+        response._resource_closers += (request.close, close_old_connections)
         if response.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
             phrase, path = response.reason_phrase, request.path
             log_response("%s: %s", phrase, path, response=response, request=request)
         cookies = [("Set-Cookie", morsel.OutputString()) for morsel in response.cookies.values()]
-        start_response(
-            f"{response.status_code} {response.reason_phrase}", [*response.items(), *cookies]
-        )
+        headers = response.headers._store.values()
+        start_response(f"{response.status_code} {response.reason_phrase}", [*headers, *cookies])
         return response
+
+    def resolve_request(self, request: HttpRequest) -> ResolverMatch:
+        """The route of the request; one whose path has no parameters is looked up once."""
+        path = request.path_info
+        match = self._fixed_routes.get(path)
+        if match is None:
+            match = resolve(path)
+            if not match.kwargs and not match.args:
+                self._fixed_routes[path] = match
+        request.resolver_match = match
+        return match
 
 
 def refuse_misconfiguration() -> None:
