@@ -14,10 +14,10 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 from rest_framework_simplejwt.exceptions import TokenError
-from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken, OutstandingToken
+from rest_framework_simplejwt.token_blacklist.models import OutstandingToken
 
 from accounts.models import User
-from authn import notices
+from authn import notices, rotation
 from authn.models import Session
 from authn.tokens import ACCESS_LIFETIME, REFRESH_LIFETIME, AccessToken, RefreshToken, new_jti
 from fluxiq import origin
@@ -50,10 +50,10 @@ def _whole_second() -> datetime:
     return timezone.now().replace(microsecond=0)
 
 
-def _outstanding(user: User, issued_at: datetime, expires_at: datetime) -> OutstandingToken:
-    """Simplejwt's record of a refresh token; the token itself is stored nowhere."""
-    return OutstandingToken.objects.create(
-        user=user, jti=new_jti(), token="", created_at=issued_at, expires_at=expires_at
+def _outstanding(user_id: str, issued_at: datetime, expires_at: datetime) -> OutstandingToken:
+    """Simplejwt's record of a refresh token, to be saved; the token itself is stored nowhere."""
+    return OutstandingToken(
+        user_id=user_id, jti=new_jti(), token="", created_at=issued_at, expires_at=expires_at
     )
 
 
@@ -100,7 +100,8 @@ def start(user: User, second_factor: str = "") -> TokenPair:
         second_factor=second_factor,
     )
     session.expires_at = min(now + REFRESH_LIFETIME, session.must_end_by)
-    session.current = _outstanding(user, now, session.expires_at)
+    session.current = _outstanding(user.id, now, session.expires_at)
+    session.current.save(force_insert=True)
     session.save(force_insert=True)
     audit.record(
         audit.Kind.SESSION_STARTED,
@@ -124,7 +125,7 @@ def present(encoded: str) -> Presented:
 
 
 def _live(session_id: str) -> Session | None:
-    return Session.objects.live().select_related("user", "current").filter(pk=session_id).first()
+    return Session.objects.live().select_related("current").filter(pk=session_id).first()
 
 
 def rotate(presented: Presented) -> TokenPair:
@@ -155,21 +156,9 @@ def _advance(session: Session) -> bool:
     retired = session.current
     if retired is None:
         return False
-    with transaction.atomic():
-        successor = _outstanding(session.user, issued_at, expires_at)
-        swapped = Session.objects.filter(
-            pk=session.pk, current=retired, ended_at__isnull=True
-        ).update(
-            current=successor,
-            retired_jti=retired.jti,
-            rotated_at=now,
-            last_used_at=now,
-            expires_at=expires_at,
-        )
-        if not swapped:
-            transaction.set_rollback(True)
-            return False
-        BlacklistedToken.objects.create(token=retired)
+    successor = _outstanding(session.user_id, issued_at, expires_at)
+    if not rotation.swap(session.id, retired, successor, now):
+        return False
     session.current, session.expires_at = successor, expires_at
     return True
 

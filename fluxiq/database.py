@@ -1,26 +1,30 @@
-"""The shortest way to PostgreSQL, for the hottest reads: prepared statements, bound by the server.
+"""The shortest way to PostgreSQL, for the hottest statements: prepared, and bound by the server.
 
 Django writes a query's values into its text, so that the server parses and plans each anew; and
 to take a connection from the pool, it makes all of its own ready for transactions. Here a pooled
 connection is asked as it is, unless the thread holds one already.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import psycopg
 from django.db import connection
 
 Rows = list[tuple[Any, ...]]
+Values = Sequence[Any] | Mapping[str, Any]
 
 
 def speaks_postgresql() -> bool:
-    """Whether the database is one that `read` can ask."""
+    """Whether the database is one that `rows_of` can ask."""
     return connection.vendor == "postgresql"
 
 
-def read(query: str, values: Sequence[Any]) -> Rows:
-    """The rows of a query whose text is a constant. Raises Django's database errors."""
+def rows_of(query: str, values: Values) -> Rows:
+    """The rows that a statement, whose text is a constant, finds or returns of what it changed.
+
+    Committed at once, where no transaction is open. Raises Django's database errors.
+    """
     django: Any = connection  # its PostgreSQL backend's own attributes are in no type
     if django.queries_logged:
         with django.cursor() as cursor:
@@ -39,7 +43,7 @@ def read(query: str, values: Sequence[Any]) -> Rows:
         return _rows(held, query, values)
 
 
-def _rows(held: "psycopg.Connection[Any]", query: str, values: Sequence[Any]) -> Rows:
+def _rows(held: "psycopg.Connection[Any]", query: str, values: Values) -> Rows:
     with psycopg.Cursor(held) as cursor:
         rows: Rows = cursor.execute(query, values, prepare=True).fetchall()
     return rows

@@ -32,7 +32,7 @@ class PaymentAccountManager(_PaymentAccountManager["PaymentAccount"]):
         """
         if not database.speaks_postgresql():
             return None
-        rows = database.read(_NEWEST, [merchant_ids, count])
+        rows = database.rows_of(_NEWEST, [merchant_ids, count])
         return [dict(zip(_COLUMNS, row, strict=True)) for row in rows]
 
     _ATTEMPTS = 5  # a number drawn twice among 10^8 of a branch is rare; five times is a fault
