@@ -74,20 +74,17 @@ def _make(jail: Jail, root: Path) -> None:
                 _bind(str(entry), inside)
             elif not inside.is_symlink():
                 inside.symlink_to(entry.readlink())
-    for path in {sys.base_prefix, *jail.binds.values()}:
-        if not path.startswith("/usr/") and path not in {"/usr", "/"}:
-            (root / path.lstrip("/")).mkdir(parents=True, exist_ok=True)
     if not sys.base_prefix.startswith("/usr"):
         _bind(sys.base_prefix, root / sys.base_prefix.lstrip("/"))
-    for inside, source in jail.binds.items():
-        _bind(source, root / inside.lstrip("/"))
+    for target, source in jail.binds.items():
+        _bind(source, root / target.lstrip("/"))
     python = root / BASE.lstrip("/")
     python.mkdir(parents=True, exist_ok=True)
     if not (python / "python").is_symlink():
         (python / "python").symlink_to(Path(sys.executable).resolve())
     _system(root)
-    for inside in jail.empty:
-        path = root / inside.lstrip("/")
+    for target in jail.empty:
+        path = root / target.lstrip("/")
         path.mkdir(parents=True, exist_ok=True)
         _mount("-t", "tmpfs", "-o", "mode=1777,size=64m,nosuid,nodev", "none", str(path))
     _mount("-o", "remount,bind,ro", str(root / "dev"))
