@@ -81,7 +81,7 @@ def running(image: Image) -> Iterator[tuple[Process, dict[str, str]]]:
             "ALLOWED_HOSTS": "auth.example.com",
             "DATABASE_URL": url,
             "REDIS_URL": valkey.url,
-            "WEB_CONCURRENCY": "2",
+            "WEB_CONCURRENCY": "1",
             "BIND_HOST": "127.0.0.1",
             "PORT": str(free_port()),
         }
