@@ -8,23 +8,26 @@ from typing import Any
 from gunicorn.glogging import Logger
 
 from fluxiq.logs import CONFIG
+from fluxiq.settings.environment import Variables
+
+_environ = Variables(cache=False)
 
 _production = os.environ.get("DJANGO_SETTINGS_MODULE") == "fluxiq.settings.production"
 # Outside production nobody but this machine can connect, unless BIND_HOST says so.
-_host = os.environ.get("BIND_HOST") or ("0.0.0.0" if _production else "127.0.0.1")
-_port = os.environ.get("PORT") or "8000"
+_host = _environ.get("BIND_HOST") or ("0.0.0.0" if _production else "127.0.0.1")
+_port = _environ.get("PORT") or "8000"
 bind = f"[{_host}]:{_port}" if ":" in _host else f"{_host}:{_port}"
 
 worker_class = "fluxiq.workers.Worker"  # gthread, but for one write an answer
-workers = int(os.environ.get("WEB_CONCURRENCY") or max(2, min(os.cpu_count() or 1, 8)))
-threads = int(os.environ.get("WEB_THREADS") or 4)
+workers = int(_environ.get("WEB_CONCURRENCY") or max(2, min(os.cpu_count() or 1, 8)))
+threads = int(_environ.get("WEB_THREADS") or 4)
 preload_app = False
 
 # A proxy in front must drop idle connections sooner, or it will write to one that was just closed.
 keepalive = 30
 graceful_timeout = 30
 # Off (0) by default; with it, workers restart after about as many requests, not all at once.
-max_requests = int(os.environ.get("WEB_MAX_REQUESTS") or 0)
+max_requests = int(_environ.get("WEB_MAX_REQUESTS") or 0)
 max_requests_jitter = max_requests // 10
 
 # Heartbeats in memory: on a disk a slow write would look like a hung worker.
@@ -64,6 +67,6 @@ def _peers(trusted: str) -> list[str]:
 
 # Only these peers are believed about the scheme (wsgi.url_scheme), and about nothing else: gunicorn
 # would also take SCRIPT_NAME and PATH_INFO from their headers, which some proxies let clients send.
-forwarded_allow_ips = ",".join(_peers(os.environ.get("TRUSTED_PROXIES", "")))
+forwarded_allow_ips = ",".join(_peers(_environ.get("TRUSTED_PROXIES", "")))
 secure_scheme_headers = {"X-FORWARDED-PROTO": "https"}
 forwarder_headers = ""

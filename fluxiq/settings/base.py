@@ -6,16 +6,16 @@ from typing import Any
 
 from corsheaders.defaults import default_headers
 from django.core.exceptions import ImproperlyConfigured
-from environ import FileAwareEnv
 
 from fluxiq.addresses import parse_networks
 from fluxiq.counters.naming import PlainName
 from fluxiq.logs import CONFIG
 from fluxiq.settings.console import *  # noqa: F403 - a part of this file, by its subject
+from fluxiq.settings.environment import Environment
 
 BASE_DIR = Path(__file__).resolve().parent.parent.parent
 
-env = FileAwareEnv()  # NAME, or NAME_FILE naming a file that holds it
+env = Environment()  # NAME, or NAME_FILE naming a file that holds it
 
 
 def text(name: str, default: str = "") -> str:
@@ -55,7 +55,7 @@ def seconds(name: str, default: int) -> int:
 
 def database(url: str) -> dict[str, Any]:
     """Django's settings for a database URL: SQLite, or PostgreSQL with a pool per process."""
-    config: dict[str, Any] = FileAwareEnv.db_url_config(url)
+    config: dict[str, Any] = Environment.db_url_config(url)
     options: dict[str, Any] = config.setdefault("OPTIONS", {})
     if config["ENGINE"].endswith("sqlite3"):
         config["CONN_MAX_AGE"] = None  # to open the file costs more than most requests
@@ -70,9 +70,12 @@ def database(url: str) -> dict[str, Any]:
     elif config["ENGINE"].endswith("postgresql"):
         config["CONN_MAX_AGE"] = 0  # the pool keeps connections
         options.setdefault("connect_timeout", 3)
-        # For fluxiq.database. A pooler that hands a connection on between transactions must know of
-        # prepared statements (PgBouncer does since 1.21).
-        options["prepare_threshold"] = 5 if env.bool("DATABASE_PREPARED_STATEMENTS", True) else None
+        # A pooler that hands a connection on between transactions loses what lives longer than one:
+        # cursors of the server, and prepared statements unless it knows of them.
+        handed_on = env.bool("DATABASE_TRANSACTION_POOLING", False)
+        config["DISABLE_SERVER_SIDE_CURSORS"] = handed_on
+        prepared = env.bool("DATABASE_PREPARED_STATEMENTS", not handed_on)
+        options["prepare_threshold"] = 5 if prepared else None  # None: fluxiq.database neither
         options["pool"] = {
             "min_size": 1,
             # One beyond the threads: for what a worker does beside its requests.

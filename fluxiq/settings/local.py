@@ -8,8 +8,6 @@ import os
 import secrets
 from pathlib import Path
 
-from environ import Env
-
 from fluxiq.counters import default_location
 from fluxiq.settings.base import *  # noqa: F403 - the idiom of layered settings
 from fluxiq.settings.base import BASE_DIR, STATIC_ROOT, cache, database, env, text
@@ -45,7 +43,7 @@ def make_missing_secrets(path: Path) -> None:
 
 if not all(text(name) for name in SECRETS):
     make_missing_secrets(VAR / "secrets.env")
-    Env.read_env(VAR / "secrets.env")  # what the environment sets already goes first
+    env.read_env(VAR / "secrets.env")  # what is set already, itself or as a file, goes first
 
 SECRET_KEY = text("SECRET_KEY")
 JWT_SIGNING_KEYS = text("JWT_SIGNING_KEYS")
