@@ -9,14 +9,11 @@ import os
 import re
 import shlex
 import shutil
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from fluxiq.tests.engines import PROJECT
 from fluxiq.tests.jail import BASE, Jail, run
-
-VENV = "/opt/venv"
 
 
 def instructions(text: str) -> list[tuple[str, str]]:
@@ -80,21 +77,16 @@ class Stage:
 
 
 class Image:
-    """The last stage of the Dockerfile, built below `scratch`.
+    """The last stage of the Dockerfile, built below `scratch`."""
 
-    Where `venv` names an environment, it stands in for the stage that installs one from the lock.
-    """
-
-    def __init__(self, scratch: Path, venv: Path | None = None) -> None:
-        self._scratch, self._venv = scratch, venv
+    def __init__(self, scratch: Path) -> None:
+        self._scratch = scratch
         self._stages: dict[str, Stage] = {}
         self.steps: list[str] = []  # what was done
         steps = instructions((PROJECT / "Dockerfile").read_text())
         starts = [number for number, (name, _) in enumerate(steps) if name == "FROM"]
         for start, end in zip(starts, [*starts[1:], len(steps)], strict=True):
             _, _, name = steps[start][1].partition(" AS ")
-            if name == "builder" and venv is not None:
-                continue
             self.stage = self._stage(name or "final")
             for instruction, rest in steps[start + 1 : end]:
                 getattr(self, f"_{instruction.lower()}")(rest)
@@ -119,12 +111,8 @@ class Image:
 
     def jail(self, *, writable: bool = False, user: int = 0) -> Jail:
         """The image as a command finds it."""
-        binds = {}
-        if self._venv is not None:
-            binds = {VENV: str(self._venv), str(self._venv): str(self._venv)}
         return Jail(
             root=str(self.stage.root),
-            binds=binds,
             directory=self.stage.directory,
             writable=writable,
             user=user,
@@ -180,8 +168,3 @@ class Image:
 
     def _cmd(self, rest: str) -> None:
         self.stage.command = json.loads(rest)
-
-
-def this_venv() -> Path:
-    """The environment that runs the tests."""
-    return Path(sys.prefix)

@@ -21,7 +21,7 @@ from fluxiq.tests.engines import (
     shared_postgres,
     start_valkey,
 )
-from fluxiq.tests.image import Image, context, ignored, this_venv
+from fluxiq.tests.image import Image, context, ignored
 from fluxiq.tests.served import SECRETS, manage
 
 USER = 10001
@@ -151,15 +151,6 @@ def prove(image: Image) -> None:
         assert complaint not in process.log()
     after = sorted(path for path in image.stage.root.rglob("*") if "proc" not in path.parts)
     assert after == before
-
-
-@pytest.mark.engine
-def test_its_steps_but_the_installing_build_what_runs_without_rights_on_a_read_only_root() -> None:
-    directory = scratch()
-    try:
-        prove(Image(directory, venv=this_venv()))
-    finally:
-        shutil.rmtree(directory)
 
 
 @pytest.mark.proof

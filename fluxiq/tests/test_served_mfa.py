@@ -81,7 +81,7 @@ class Person:
 @pytest.fixture(scope="module", params=ENGINES)
 def stage(request: pytest.FixtureRequest) -> Iterator[Stage]:
     with (
-        serving(request.param, NO_LIMITS) as service,
+        serving(request.param, NO_LIMITS, workers=2) as service,
         Backstage(service.environment) as backstage,
     ):
         yield Stage(service, backstage)

@@ -29,8 +29,9 @@ Told = Counter[str]
 
 @pytest.fixture(scope="module", params=ENGINES)
 def service(request: pytest.FixtureRequest) -> Iterator[Service]:
-    """Four workers, with a small limit for keys."""
-    with serving(request.param, {**NO_LIMITS, "RATE_LIMIT_API_KEY": f"{LIMIT}/m"}) as running:
+    """A few workers, with a small limit for keys."""
+    limits = {**NO_LIMITS, "RATE_LIMIT_API_KEY": f"{LIMIT}/m"}
+    with serving(request.param, limits, workers=3) as running:
         yield running
 
 
