@@ -8,17 +8,20 @@ the machines in `Machines`; docs/scaling.md explains both and says where they we
 what runs.
 """
 
+import argparse
 import math
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from redis.crc import key_slot
 
 from authn.remembered import LIFETIME
-from bench.report import say
+from bench.report import paste, say
 from fluxiq.counters.naming import every_tag
 
+DOCUMENT = Path("docs") / "scaling.md"
 SLOTS = 16384  # of a cluster
 MINUTE = 60.0
 ACCESS_SECONDS = 15 * 60.0  # after which an access token is refreshed
@@ -44,7 +47,9 @@ class Measured:
     postgres_session: float = 708
     postgres_refresh: float = 1296
     postgres_sign_in: float = 2000
-    moving: float = 934  # the use of a key in a minute, to the database, by one thread
+    # The use of a key in a minute, to the database, by one thread.
+    moving: float = 1260
+    postgres_moving: float = 515
     sealing: float = 131  # an event of the trail, by one worker
     valkey_bytes_key: float = 703
     valkey_bytes_user: float = 500
@@ -145,13 +150,15 @@ def need(load: Load, measured: Measured, machines: Machines, *, cluster: bool = 
         + sign_ins * measured.service_sign_in
         + (load.requests * measured.of_a_cluster if cluster else 0)
     ) / 1e6
+    # An entry lives for ten seconds and a count for a minute: what is held is of those seen lately.
+    lately = sum(count * share_seen(rate, MINUTE) for count, rate in groups)
+    moves = key * lately / MINUTE
     postgres = (
         looked_up * (key * measured.postgres_key + token * measured.postgres_session)
         + refreshes * measured.postgres_refresh
         + sign_ins * measured.postgres_sign_in
+        + moves * measured.postgres_moving
     ) / 1e6
-    # An entry lives for ten seconds and a count for a minute: what is held is of those seen lately.
-    lately = sum(count * share_seen(rate, MINUTE) for count, rate in groups)
     valkey_bytes = lately * (key * measured.valkey_bytes_key + token * measured.valkey_bytes_user)
     events = 2 * sign_ins  # a session that starts, and one that ends
     on_disk = (
@@ -167,7 +174,7 @@ def need(load: Load, measured: Measured, machines: Machines, *, cluster: bool = 
         postgres_cores=postgres,
         postgres_gib=on_disk / 2**30,
         connections=service / machines.used * machines.connections_per_core,
-        moving=key * lately * measured.moving / 1e6 / MINUTE,
+        moving=moves * measured.moving / 1e6,
         sealing=events * measured.sealing / 1e6,
     )
 
@@ -315,6 +322,8 @@ SIZES = ((1_000, 100_000), (10_000, 1_000_000), (100_000, 10_000_000), (1_000_00
 def report(measured: Measured, machines: Machines) -> str:
     """All of it, as Markdown."""
     lines = [
+        f"From what was measured on {measured.where}.",
+        "",
         "| requests a second | keys and users | looked up | service cores | hosts |"
         " Valkey nodes, GiB | PostgreSQL cores, GiB | installations |",
         "|---|---|---|---|---|---|---|---|",
@@ -338,9 +347,6 @@ def report(measured: Measured, machines: Machines) -> str:
         f"| {wall.part} | {wall.requests:,.0f} | {wall.then} |"
         for wall in walls(load, measured, machines)
     ]
-    lines += ["", "| a revocation, seen in | at most, s | a busy caller, on average, s |"]
-    lines += ["|---|---|---|"]
-    lines += [f"| {b.where} | {b.worst:g} | {b.usual:g} |" for b in revocations(lag=1.0)]
     return "\n".join(lines)
 
 
@@ -351,9 +357,13 @@ def nodes_alone(load: Load, measured: Measured, machines: Machines) -> int:
 
 
 def main() -> None:
-    """Print the tables."""
-    measured, machines = Measured(), Machines()
-    say(f"From what was measured on {measured.where}.\n\n{report(measured, machines)}")
+    """Print the tables; with --write, renew those of the document."""
+    options = argparse.ArgumentParser(description=main.__doc__)
+    options.add_argument("--write", action="store_true", help=f"renew the tables of {DOCUMENT}")
+    text = report(Measured(), Machines())
+    say(text)
+    if options.parse_args().write:
+        paste(DOCUMENT, text)
 
 
 if __name__ == "__main__":

@@ -47,8 +47,8 @@ def people(count: int, *, first: int = 0, more_sessions: int = 0) -> None:
     json.dump({**made, "password": PASSWORD}, sys.stdout)
 
 
-def usage(count: int) -> None:
-    """So many keys used once: the seconds that moving their tallies to the database takes."""
+def used(count: int) -> None:
+    """So many keys, used once each. Prints how many."""
     merchant = Merchant.objects.open("Used", _cnpj(900_000))
     keys = [
         ApiKey(
@@ -66,6 +66,11 @@ def usage(count: int) -> None:
     for key in keys:
         name, owner = f"{hour} {key.id} {Outcome.ADMITTED}", bytes(key.digest).hex()
         counters.of_requests().tally(name, owner=owner, at=at, note="192.0.2.1")
+    json.dump(count, sys.stdout)
+
+
+def move_uses() -> None:
+    """Move what is tallied to the database: the seconds that it takes, and the rows."""
     began = time.perf_counter()
     moved = flush()
     json.dump({"seconds": time.perf_counter() - began, "rows": moved.rows}, sys.stdout)

@@ -200,14 +200,15 @@ def remembered_bytes(node: redis.Redis, callers: int) -> float:
 
 def of_writes(served: Served, postgres: int) -> dict[str, float]:
     """What moving the use of a key, and sealing an event, takes: seconds, and of PostgreSQL."""
+    filled(served.environment, f"used({USED})")
     before = spent(postgres)
-    used = filled(served.environment, f"usage({USED})")
+    moved = filled(served.environment, "move_uses()")
     between = spent(postgres)
     sealed = filled(served.environment, f"events({EVENTS})")
     after = spent(postgres)
     return {
-        "µs to move a key's use": used["seconds"] / used["rows"] * 1e6,
-        "µs of PostgreSQL for it, and for making the key": (between - before) / USED * 1e6,
+        "µs to move a key's use": moved["seconds"] / moved["rows"] * 1e6,
+        "µs of PostgreSQL for it": (between - before) / moved["rows"] * 1e6,
         "µs to seal an event": sealed["seconds"] / sealed["sealed"] * 1e6,
         "µs of PostgreSQL for it, and for writing it": (after - between) / EVENTS * 1e6,
     }

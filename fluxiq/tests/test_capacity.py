@@ -11,6 +11,7 @@ from authn.remembered import LIFETIME
 from bench import capacity
 from bench.capacity import ALONE, SKEW, Group, Load, Machines, Measured
 from fluxiq.counters.naming import SHARDS
+from fluxiq.tests.engines import PROJECT
 
 LOAD = Load(100_000, 10_000_000)
 MEASURED, MACHINES = Measured(), Machines()
@@ -135,3 +136,7 @@ def test_one_group_of_equals_is_the_mean() -> None:
     rate = load.requests / load.callers
     looked_up = capacity.need(load, MEASURED, MACHINES).looked_up
     assert looked_up == pytest.approx(load.requests * capacity.share_looked_up(rate))
+
+
+def test_the_document_shows_what_is_calculated_now() -> None:
+    assert capacity.report(MEASURED, MACHINES) in (PROJECT / capacity.DOCUMENT).read_text()
