@@ -35,27 +35,27 @@ class Measured:
     """
 
     where: str = "2 cores of AMD EPYC, 2026-11-24"
-    service_key: float = 691
-    service_token: float = 674
-    service_key_looked_up: float = 1872
-    service_token_looked_up: float = 4070
-    service_refresh: float = 5690
-    service_sign_in: float = 79_091
-    of_a_cluster: float = 340  # more of the service, where the counters are a cluster
-    valkey: float = 22  # where it is busy; 55 among few requests, one of which wakes it at a time
-    postgres_key: float = 317
-    postgres_session: float = 708
-    postgres_refresh: float = 1296
-    postgres_sign_in: float = 2000
+    service_key: float = 632
+    service_token: float = 670
+    service_key_looked_up: float = 2119
+    service_token_looked_up: float = 3968
+    service_refresh: float = 6350
+    service_sign_in: float = 83_391
+    of_a_cluster: float = 142  # more of the service, where the counters are a cluster
+    valkey: float = 20  # where it is busy; 55 among few requests, one of which wakes it at a time
+    postgres_key: float = 343
+    postgres_session: float = 722
+    postgres_refresh: float = 1382
+    postgres_sign_in: float = 2261
     # The use of a key in a minute, to the database, by one thread.
-    moving: float = 1260
-    postgres_moving: float = 515
-    sealing: float = 131  # an event of the trail, by one worker
-    valkey_bytes_key: float = 703
-    valkey_bytes_user: float = 500
-    postgres_bytes_key: float = 693
-    postgres_bytes_session: float = 810
-    postgres_bytes_event: float = 1125
+    moving: float = 648
+    postgres_moving: float = 360
+    sealing: float = 191  # an event of the trail, by one worker
+    valkey_bytes_key: float = 701
+    valkey_bytes_user: float = 506
+    postgres_bytes_key: float = 697
+    postgres_bytes_session: float = 818
+    postgres_bytes_event: float = 1136
 
 
 @dataclass(frozen=True, slots=True)
