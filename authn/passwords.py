@@ -73,3 +73,12 @@ def reset(user: User, new: str, actor: tuple[str, str] | None = None) -> None:
         audit.record(audit.Kind.PASSWORD_RESET, object_id=user.id, actor=actor)
         sessions.end_all(user, "password reset")
         notices.password_changed(user)
+
+
+@transaction.atomic
+def withdraw(user: User, reason: str) -> None:
+    """Have the present password serve no more; every session ends. A reset sets a new one."""
+    user.set_unusable_password()
+    user.save(update_fields=["password"])
+    audit.record(audit.Kind.PASSWORD_RESET, object_id=user.id, after={"withdrawn": reason})
+    sessions.end_all(user, reason)

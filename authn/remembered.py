@@ -117,12 +117,16 @@ def read_user(entry: bytes, session_id: str) -> Principal:
 def remember(entries: Mapping[str, str], began: float, until: float | None = None) -> None:
     """Add these entries, read from the database since `began` (of the monotonic clock).
 
-    Each lives no longer than `until` (Unix time), where that is nearer than LIFETIME.
+    Each lives until LIFETIME after that moment, so that nothing is repeated for longer where no
+    tombstone comes, and no longer than `until` (Unix time), where that is nearer.
     """
     memory = counters.of_requests().memory
-    if memory is None or time.monotonic() - began > READ_SECONDS:
+    took = time.monotonic() - began
+    if memory is None or took > READ_SECONDS:
         return
-    seconds = LIFETIME if until is None else min(LIFETIME, until - time.time())
+    seconds = LIFETIME - took
+    if until is not None:
+        seconds = min(seconds, until - time.time())
     if seconds > 0:
         memory.remember(entries, seconds)
 

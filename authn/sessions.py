@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.conf import settings
+from django.contrib.sessions.models import Session as StaffSession
 from django.db import transaction
 from django.utils import timezone
 from rest_framework_simplejwt.exceptions import TokenError
@@ -25,6 +26,8 @@ from fluxiq.audit import models as audit
 from fluxiq.errors import Unauthorized
 
 logger = logging.getLogger(__name__)
+
+BATCH = 500  # sessions that end in one transaction, where all do
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,3 +209,16 @@ def end_by_access_token(encoded: str) -> None:
 def end_all(user: User, reason: str, *, except_session: str | None = None) -> int:
     """End every session of a user, but one where that is asked for. Returns how many ended."""
     return user.sessions.exclude(pk=except_session).end(reason)
+
+
+def end_everybodys(reason: str) -> tuple[int, int]:
+    """End every session of everybody, a batch at a time, the staff console's too.
+
+    Returns how many ended: (API sessions, sessions of the console, of people who signed in or
+    were about to).
+    """
+    ended = 0
+    while batch := list(Session.objects.live().order_by("pk").values_list("pk", flat=True)[:BATCH]):
+        ended += Session.objects.filter(pk__in=batch).end(reason)
+    at_the_console, _ = StaffSession.objects.all().delete()
+    return ended, at_the_console

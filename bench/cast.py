@@ -2,6 +2,8 @@
 
 import json
 import sys
+import time
+from hashlib import sha256
 
 from django.contrib.auth.hashers import make_password
 from stdnum.br import cnpj, cpf
@@ -9,6 +11,11 @@ from stdnum.br import cnpj, cpf
 from accounts.models import User
 from authn import sessions
 from authn.models import ApiKey
+from authn.models.api_key import peppers
+from authn.usage import Outcome, flush
+from fluxiq import counters
+from fluxiq.audit import models as audit
+from fluxiq.audit import sealing
 from fluxiq.scopes import Role, Scope
 from merchants.models import Membership, Merchant, PaymentAccount
 
@@ -38,6 +45,44 @@ def people(count: int, *, first: int = 0, more_sessions: int = 0) -> None:
     more = [sessions.start(users[n % count]).refresh_token for n in range(more_sessions)]
     made = {"keys": keys, "tokens": tokens, "documents": documents, "refresh": more}
     json.dump({**made, "password": PASSWORD}, sys.stdout)
+
+
+def used(count: int) -> None:
+    """So many keys, used once each. Prints how many."""
+    merchant = Merchant.objects.open("Used", _cnpj(900_000))
+    keys = [
+        ApiKey(
+            merchant=merchant,
+            name="Used",
+            digest=sha256(b"used %d" % n).digest(),
+            pepper_id=peppers()[0].id,
+            hint="sk_live_…",
+        )
+        for n in range(count)
+    ]
+    ApiKey.objects.bulk_create(keys, batch_size=1000)
+    at = time.time_ns() // 1000
+    hour = at // (60 * 60 * 1_000_000)
+    for key in keys:
+        name, owner = f"{hour} {key.id} {Outcome.ADMITTED}", bytes(key.digest).hex()
+        counters.of_requests().tally(name, owner=owner, at=at, note="192.0.2.1")
+    json.dump(count, sys.stdout)
+
+
+def move_uses() -> None:
+    """Move what is tallied to the database: the seconds that it takes, and the rows."""
+    began = time.perf_counter()
+    moved = flush()
+    json.dump({"seconds": time.perf_counter() - began, "rows": moved.rows}, sys.stdout)
+
+
+def events(count: int) -> None:
+    """So many events of the trail, in transactions of their own: the seconds that sealing takes."""
+    for n in range(count):
+        audit.record(audit.Kind.STAFF_ACTION, object_id=f"{n}")
+    began = time.perf_counter()
+    sealed = sealing.seal()
+    json.dump({"seconds": time.perf_counter() - began, "sealed": sealed}, sys.stdout)
 
 
 def _cpf(n: int) -> str:

@@ -26,7 +26,7 @@ REFRESHING = "POST /auth/refresh"
 REMEMBERED, LOOKED_UP = "remembered", "looked up"
 
 # So many keys, users (a tenth of them) and sessions, which nobody knows the secrets of.
-_PLANT = (
+PLANT = (
     """
     INSERT INTO authn_apikey (id, merchant_id, name, digest, pepper_id, hint, permissions,
         allowed_ips, created_at, last_used_address, revoked_reason)
@@ -74,7 +74,7 @@ def grown(stack: ExitStack, at: Engines, size: int, refreshes: int) -> tuple[Ser
     fill = f"people({half}, more_sessions={more})"
     remembering = stack.enter_context(service(url, at.valkey.url, fill=fill))
     with psycopg.connect(url, autocommit=True) as connection:
-        for statement in _PLANT:
+        for statement in PLANT:
             connection.execute(statement, {"count": max(0, size - PEOPLE)})
     fill = f"people({half}, first={half}, more_sessions={more})"
     younger = filled(remembering.environment, fill)

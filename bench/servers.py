@@ -122,7 +122,14 @@ def service(
 def forget(redis_url: str) -> None:
     """Have nothing remembered: whoever has just become a member lies under a tombstone, and so
     would be looked up in the database for a minute."""
-    redis.Redis.from_url(redis_url).flushdb()
+    for url in nodes_of(redis_url):
+        redis.Redis.from_url(url).flushdb()
+
+
+def nodes_of(redis_url: str) -> list[str]:
+    """The URL of each server that this one names: of a cluster, there are several."""
+    scheme, _, hosts = redis_url.partition("+cluster://")
+    return [f"{scheme}://{host}" for host in hosts.split(",")] if hosts else [redis_url]
 
 
 def filled(settings: Mapping[str, str], fill: str) -> Any:

@@ -10,7 +10,7 @@ from typing import Any
 
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied as DjangoPermissionDenied
-from django.db import InterfaceError, OperationalError
+from django.db import DatabaseError, InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render as render_page
 from django.views import defaults
@@ -20,6 +20,9 @@ from rest_framework.response import Response
 from fluxiq.limits import Usage
 
 logger = logging.getLogger(__name__)
+
+# SQLSTATE, of a server that only reads: a standby, as while another takes over.
+READ_ONLY_TRANSACTION = "25006"
 
 INVALID_TOKEN = "Invalid or expired authentication token"  # noqa: S105 - a message, not a secret
 INVALID_LOGIN = "Invalid document or password"
@@ -239,7 +242,14 @@ def from_exception(exc: Exception, request_id: str | None) -> ApiError | None:
             return UnsupportedMediaType()
         case OperationalError() | InterfaceError():
             return ServiceUnavailable(request_id)
+        case DatabaseError() if _only_reads(exc):
+            return ServiceUnavailable(request_id)
     return None
+
+
+def _only_reads(exc: DatabaseError) -> bool:
+    """Whether the database refused to write because it is one that only reads, for now."""
+    return getattr(exc.__cause__, "sqlstate", None) == READ_ONLY_TRANSACTION
 
 
 def drf_exception_handler(exc: Exception, context: dict[str, Any]) -> Response | None:

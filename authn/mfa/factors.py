@@ -266,6 +266,13 @@ def reset(user: User, reason: str = "") -> bool:
     return True
 
 
+@transaction.atomic
+def withdraw_recovery_codes(user: User, reason: str) -> None:
+    """Have the present recovery codes serve no more; the app is asked for as before."""
+    RecoveryCode.objects.filter(user=locked(user.pk)).delete()
+    audit.record(audit.Kind.RECOVERY_CODES_RENEWED, object_id=user.pk, after={"withdrawn": reason})
+
+
 def _require_factor(user: User) -> None:
     if not user.has_second_factor:
         raise Conflict("There is no second factor. Enrol one first")

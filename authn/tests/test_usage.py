@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from authn import usage
 from authn.models import ApiKey, ApiKeyUsage, MovedBatch
-from authn.models.api_key import ApiKeyManager, bucket_of
+from authn.models.api_key import bucket_of
 from authn.models.usage import ApiKeyUsageManager, HourOfUse
 from authn.tests.commands import CommandTestCase
 from authn.usage import Moved, Mover, Use
@@ -243,7 +243,7 @@ class MovingTests(UsageTestCase):
     def test_a_flush_that_dies_once_it_committed_adds_nothing_twice(self) -> None:
         self.use("/auth/me", times=2)
         with (
-            mock.patch.object(ApiKeyManager, "note_use", side_effect=KeyError("killed")),
+            mock.patch("authn.models.last_use.note", side_effect=KeyError("killed")),
             pytest.raises(KeyError),
         ):
             usage.flush()

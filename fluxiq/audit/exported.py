@@ -74,6 +74,15 @@ def verify(file: TextIO, report: Report | None = None, step: Step = ignore) -> R
     return report
 
 
+def links(file: TextIO) -> tuple[Start, Iterator[Link]]:
+    """Where an export begins, and its links as they stand; `verify` is what judges them.
+
+    Raises UnreadableExport, also while the links are read.
+    """
+    reader = _Reader(_read(file))
+    return reader.begin(), reader.links()
+
+
 def _read(file: TextIO) -> Iterator[tuple[int, dict[str, Any]]]:
     for number, line in enumerate(file, 1):
         try:

@@ -69,6 +69,7 @@ class Kind(StrEnum):
     PERMISSION_REFUSED = "permission.refused"
     TRAIL_EXPORTED = "trail.exported"
     TRAIL_PRUNED = "trail.pruned"
+    TRAIL_REPLAYED = "trail.replayed"
 
 
 def kinds() -> list[tuple[str, str]]:

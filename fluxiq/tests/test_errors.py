@@ -4,9 +4,10 @@ import json
 from typing import Any, ClassVar
 from unittest import mock
 
+import psycopg
 import pytest
 from django.core.exceptions import PermissionDenied, SuspiciousOperation
-from django.db import InterfaceError, OperationalError
+from django.db import InterfaceError, InternalError, OperationalError
 from django.http import Http404
 from django.test import override_settings
 from django.urls import path
@@ -112,6 +113,14 @@ class TestFromException:
         assert error.status_code == status
         assert "which one" not in json.dumps(error.body())
         assert "refused" not in json.dumps(error.body())
+
+    def test_a_standby_that_refuses_to_write_is_a_database_that_is_away(self) -> None:
+        refused = InternalError("cannot execute INSERT in a read-only transaction")
+        assert errors.from_exception(refused, "req_1") is None  # for whatever other reason
+        refused.__cause__ = psycopg.errors.ReadOnlySqlTransaction()
+        error = errors.from_exception(refused, "req_1")
+        assert error is not None
+        assert error.status_code == 503
 
     @pytest.mark.parametrize("raised", [ValueError("x"), KeyError("x"), RuntimeError("x")])
     def test_what_nobody_expected_is_left_to_the_500(self, raised: Exception) -> None:

@@ -12,8 +12,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
+from fluxiq.counters.naming import tag_of
 from fluxiq.tests.served import ENGINES, NO_LIMITS, Service, serving
 
 pytestmark = pytest.mark.engine
@@ -121,6 +123,46 @@ def test_the_counts_are_what_the_clients_saw(service: Service) -> None:
     used = datetime.fromisoformat(owner.call("GET", f"/{keys[0]['id']}")["last_used_at"])
     assert timedelta(0) <= last - used <= timedelta(seconds=2)
     assert owner.call("GET", f"/{keys[2]['id']}")["last_used_at"] is None
+
+
+def together(owner: Owner, url: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Two new keys whose use is moved in one batch: of one shard."""
+    found: dict[str, dict[str, Any]] = {}
+    asked = "SELECT encode(digest, 'hex') FROM authn_apikey WHERE id = %s"
+    with psycopg.connect(url, autocommit=True) as connection:
+        while True:
+            key = owner.issue()
+            row = connection.execute(asked, [key["id"]]).fetchone()
+            assert row is not None
+            tag = tag_of(row[0])
+            if tag in found:
+                return found[tag], key
+            found[tag] = key
+
+
+def test_who_holds_a_key_keeps_the_last_use_of_no_other_from_being_noted(service: Service) -> None:
+    url = service.environment["DATABASE_URL"]
+    if not url.startswith("postgres"):
+        pytest.skip("on SQLite all writers take turns")
+    owner = Owner(service)
+    held, other = together(owner, url)
+    for key in (held, other):
+        assert service.call("GET", f"{API}/accounts", key["key"]).status == 200
+
+    def is_noted(key: dict[str, Any]) -> bool:
+        return owner.call("GET", f"/{key['id']}")["last_used_at"] is not None
+
+    with psycopg.connect(url) as connection:
+        connection.execute("UPDATE authn_apikey SET name = name WHERE id = %s", [held["id"]])
+        flusher = threading.Thread(target=service.manage, args=("flush_usage",))
+        flusher.start()
+        deadline = time.monotonic() + 20
+        while not is_noted(other):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        assert not is_noted(held)
+    flusher.join()
+    assert is_noted(held)
 
 
 def test_a_worker_that_is_killed_loses_no_answered_request(service: Service) -> None:

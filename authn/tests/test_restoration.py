@@ -1,0 +1,311 @@
+"""After a restore: what was taken away since the backup is taken away again.
+
+The backup is a savepoint, and the restore goes back to it: only the exports are left.
+"""
+
+import itertools
+import json
+import tempfile
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Group
+from django.db import transaction
+from django.utils import timezone
+
+from authn import passwords, restoration
+from authn.mfa import factors
+from authn.models import ApiKey, RecoveryCode
+from authn.tests.commands import CommandTestCase
+from fluxiq.audit import export, verification
+from fluxiq.audit.models import AuditEvent, Kind, record
+from fluxiq.errors import Conflict
+from fluxiq.tests.factories import enrol, issue_key
+from merchants.models import Membership, Merchant
+
+PASSWORD = "a password that was known"
+FRESH = "a password that nobody knew"
+
+
+class RestorationTests(CommandTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        directory = tempfile.TemporaryDirectory(prefix="fluxiq-replay-")
+        self.addCleanup(directory.cleanup)
+        self.directory = Path(directory.name)
+        self.names = (f"{number:03}" for number in itertools.count())
+        self.export()
+
+    def export(self) -> Path:
+        """A new export of what has come since the last."""
+        path = self.directory / next(self.names)
+        export.export(path)
+        return path
+
+    def lost(self, *changes: Callable[[], object]) -> Path:
+        """Do this after a backup, export, and restore the backup: the export."""
+        backup = transaction.savepoint()
+        for change in changes:
+            change()
+        path = self.export()
+        transaction.savepoint_rollback(backup)
+        for user in (self.olga, self.mario, self.otto, self.ana, self.root, self.sam):
+            user.refresh_from_db()
+        self.bakery.refresh_from_db()
+        return path
+
+    def sign_in_with(self, password: str) -> Any:
+        """Olga's sign-in."""
+        body = {"document": self.olga.document, "password": password}
+        return self.post("/auth/login", None, body)
+
+    def test_a_key_revoked_since_the_backup_is_revoked_again(self) -> None:
+        api_key, secret = issue_key(self.bakery)
+        _, other = issue_key(self.bakery)
+        path = self.lost(lambda: api_key.revoke("found in a log"))
+        self.data(self.get("/accounts", secret))  # so far the backup has brought it back
+        result = restoration.replay([path])
+        self.assert_unauthorized(self.get("/accounts", secret))
+        self.data(self.get("/accounts", other))
+        api_key.refresh_from_db()
+        assert api_key.revoked_reason == "found in a log"
+        assert (result.done_again, result.by_hand, result.lost) == (1, [], {})
+
+    def test_every_session_ends(self) -> None:
+        # A refresh token that was spent after the backup would be the current one again.
+        pair = self.sign_in(self.olga)
+        self.data(self.post("/auth/refresh", None, {"refresh_token": pair.refresh_token}))
+        result = restoration.replay([self.lost()])
+        assert result.sessions_ended == 1
+        self.assert_unauthorized(self.get("/auth/me", pair.access_token))
+        body = {"refresh_token": pair.refresh_token}
+        self.assert_unauthorized(self.post("/auth/refresh", None, body))
+
+    def test_a_key_narrowed_or_bound_is_so_again(self) -> None:
+        api_key, secret = issue_key(self.bakery, "accounts:read", "pix:write")
+        end = timezone.now() + timedelta(days=3)
+        changes = {"permissions": ["accounts:read"], "allowed_ips": ["192.0.2.0/24"]}
+        restoration.replay([self.lost(lambda: api_key.change({**changes, "expires_at": end}))])
+        api_key = ApiKey.objects.get(pk=api_key.pk)
+        assert {name: getattr(api_key, name) for name in changes} == changes
+        assert api_key.expires_at == end
+        self.assert_unauthorized(self.get("/accounts", secret))
+
+    def test_a_rotated_key_ends_when_its_grace_does_and_its_successor_is_told_as_lost(self) -> None:
+        over, dead = issue_key(self.bakery)
+        going_on, secret = issue_key(self.bakery)
+        successors: list[str] = []
+
+        def rotate() -> None:
+            successors.append(over.rotate(timedelta())[0].id)
+            successors.append(going_on.rotate(timedelta(hours=5))[0].id)
+
+        result = restoration.replay([self.lost(rotate)])
+        self.assert_unauthorized(self.get("/accounts", dead))
+        self.data(self.get("/accounts", secret))
+        going_on.refresh_from_db()
+        assert going_on.expires_at is not None
+        assert timedelta(hours=4) < going_on.expires_at - timezone.now() <= timedelta(hours=5)
+        assert result.lost == {"api_key.rotated": successors}
+
+    def test_a_password_replaced_since_serves_no_more_and_a_reset_sets_a_new_one(self) -> None:
+        passwords.reset(self.olga, PASSWORD)
+        self.export()
+        path = self.lost(lambda: passwords.reset(self.olga, FRESH))
+        result = restoration.replay([path])
+        assert result.passwords_withdrawn == [self.olga.id]
+        assert self.sign_in_with(PASSWORD).status_code == 401
+        assert self.sign_in_with(FRESH).status_code == 401
+        self.olga.refresh_from_db()
+        passwords.reset(self.olga, "a third password of mine")
+        self.data(self.sign_in_with("a third password of mine"))
+
+    def test_a_second_factor_moved_or_added_since_is_asked_to_be_enrolled_again(self) -> None:
+        passwords.reset(self.olga, PASSWORD)
+        enrol(self.olga)
+        self.export()
+
+        def move() -> None:
+            factors.reset(self.olga)
+            enrol(self.olga)
+
+        result = restoration.replay([self.lost(move, lambda: enrol(self.mario))])
+        assert result.passwords_withdrawn == [self.olga.id, self.mario.id]
+        self.olga.refresh_from_db()
+        assert not self.olga.has_second_factor
+        assert not self.olga.has_usable_password()
+
+    def test_recovery_codes_used_since_serve_no_more(self) -> None:
+        phone = enrol(self.olga)
+        self.export()
+        code = phone.recovery_codes[0]
+        path = self.lost(lambda: factors.prove(self.olga.pk, code, lambda user, proved: None))
+        assert RecoveryCode.objects.filter(user=self.olga).count() == 10
+        restoration.replay([path])
+        assert not RecoveryCode.objects.filter(user=self.olga).exists()
+        self.olga.refresh_from_db()
+        assert self.olga.has_second_factor
+
+    def test_people_shut_out_are_so_again_unless_they_were_let_in_again(self) -> None:
+        restoration.replay(
+            [
+                self.lost(
+                    lambda: self.olga.deactivate("fraud"),
+                    self.mario.deactivate,
+                    self.mario.reactivate,
+                )
+            ]
+        )
+        self.olga.refresh_from_db()
+        self.mario.refresh_from_db()
+        assert (self.olga.is_active, self.mario.is_active) == (False, True)
+
+    def test_roles_and_memberships_are_as_they_were_changed(self) -> None:
+        principal = self.root_principal()
+        mario, otto = self.membership(self.mario), self.membership(self.otto)
+        restoration.replay(
+            [
+                self.lost(
+                    lambda: mario.change(principal, {"role": "operator"}),
+                    lambda: otto.end(principal),
+                )
+            ]
+        )
+        mario.refresh_from_db()
+        assert mario.role == "operator"
+        assert not Membership.objects.filter(pk=otto.pk).exists()
+
+    def test_what_cannot_be_done_alone_is_told(self) -> None:
+        # Since the backup another owner came, who is lost, and the only one left.
+        principal, owner = self.root_principal(), self.membership(self.olga)
+        path = self.lost(
+            lambda: self.member(self.bakery, "Nina", "owner"), lambda: owner.end(principal)
+        )
+        result = restoration.replay([path])
+        (left,) = result.by_hand
+        assert (left["object_id"], left["kind"]) == (owner.id, "membership.removed")
+        assert left["why"] == "A merchant keeps its last owner"
+
+    def test_suspended_merchants_blocked_accounts_and_required_factors_are_so_again(self) -> None:
+        restoration.replay(
+            [
+                self.lost(
+                    self.bakery.suspend,
+                    lambda: Merchant.objects.get(pk=self.bookshop.pk).set_require_mfa(True),
+                    lambda: self.till.change({"status": "blocked"}),
+                )
+            ]
+        )
+        self.bakery.refresh_from_db()
+        self.bookshop.refresh_from_db()
+        self.till.refresh_from_db()
+        assert self.bakery.is_suspended
+        assert self.bookshop.require_mfa
+        assert self.till.status == "blocked"
+
+    def test_flags_taken_from_staff_are_taken_again_and_groups_are_told(self) -> None:
+        group = Group.objects.create(name="night shift")
+        group_id = f"group_{group.pk}"
+
+        def lower() -> None:
+            audited = {"is_superuser": False, "email": "root@example.com", "groups": []}
+            record(Kind.USER_CHANGED, object_id=self.root.id, after=audited)
+            record(Kind.STAFF_ACTION, object_id=group_id)
+
+        result = restoration.replay([self.lost(lower)])
+        self.root.refresh_from_db()
+        assert (self.root.is_superuser, self.root.email) == (False, "root@example.com")
+        assert {left["object_id"] for left in result.by_hand} == {self.root.id, group_id}
+
+    def test_what_was_made_since_is_told_as_lost(self) -> None:
+        made: list[ApiKey] = []
+
+        def make() -> None:
+            made.append(issue_key(self.bakery)[0])
+            made[0].revoke()
+
+        path = self.lost(make)
+        result = restoration.replay([path])
+        assert result.lost == {"api_key.issued": [made[0].id]}
+        assert result.done_again == 0
+
+    def test_a_second_replay_does_nothing_again(self) -> None:
+        passwords.reset(self.olga, PASSWORD)
+        self.export()
+        path = self.lost(lambda: passwords.reset(self.olga, FRESH))
+        restoration.replay([path])
+        self.olga.refresh_from_db()
+        passwords.reset(self.olga, "a third password of mine")
+        assert restoration.replay([path]).events == 0
+        self.olga.refresh_from_db()
+        assert self.olga.has_usable_password()
+
+    def test_several_exports_are_replayed_in_their_order(self) -> None:
+        api_key, secret = issue_key(self.bakery)
+        paths: list[Path] = []
+        last = self.lost(
+            self.mario.deactivate,
+            lambda: paths.append(self.export()),
+            api_key.revoke,
+        )
+        with pytest.raises(Conflict, match="after the end of the backup"):
+            restoration.replay([last])
+        self.data(self.get("/accounts", secret))
+        result = restoration.replay([paths[0], last])
+        assert result.done_again == 2
+        self.assert_unauthorized(self.get("/accounts", secret))
+
+    def test_an_export_that_was_changed_is_not_believed(self) -> None:
+        api_key, secret = issue_key(self.bakery)
+        path = self.lost(api_key.revoke, self.mario.deactivate)
+        lines = path.read_text().splitlines()
+        for number, line in enumerate(lines):
+            if "user.deactivated" in line:
+                lines[number] = line.replace(self.mario.id, self.olga.id)
+        path.write_text("\n".join(lines) + "\n")
+        with pytest.raises(Conflict, match="not whole"):
+            restoration.replay([path])
+        self.data(self.get("/accounts", secret))
+
+    def test_the_trail_stays_whole_and_tells_of_the_replay(self) -> None:
+        api_key, _ = issue_key(self.bakery)
+        path = self.lost(api_key.revoke)
+        last = json.loads(path.read_text().splitlines()[-1])["checkpoint"]
+        restoration.replay([path])
+        told = AuditEvent.objects.get(kind=Kind.TRAIL_REPLAYED).after
+        assert (told["position"], told["digest"]) == (last["position"], last["digest"])
+        self.export()
+        assert verification.verify().fault_count == 0
+
+    def test_the_command_tells_all_of_it_and_ends_with_3_where_something_is_left(self) -> None:
+        api_key, _ = issue_key(self.bakery)
+        path = self.lost(api_key.revoke)
+        stdout, _ = self.run_command("replay_audit_log", str(path))
+        assert stdout == (
+            "1 events that the database does not hold; 1 done again. 0 sessions ended, and 0 of"
+            " the staff console.\n"
+        )
+        owner, principal = self.membership(self.olga), self.root_principal()
+        path = self.lost(
+            lambda: self.member(self.bakery, "Nina", "owner"), lambda: owner.end(principal)
+        )
+        assert self.refusal("replay_audit_log", str(path)) == "1 events are left to you"
+
+    def test_a_file_that_is_none_is_refused(self) -> None:
+        path = self.directory / "none"
+        assert "No such file" in self.refusal("replay_audit_log", str(path))
+        path.write_text("[]\n")
+        assert self.refusal("replay_audit_log", str(path)) == "line 1 is no object"
+
+    def test_every_kind_of_event_was_thought_of(self) -> None:
+        passed = restoration.PASSES
+        assert passed | restoration.MAKES | set(restoration.AGAIN) == set(Kind)
+        assert not passed & (restoration.MAKES | set(restoration.AGAIN))
+
+    def root_principal(self) -> Any:
+        """May change every role."""
+        self.sign_in(self.root)
+        return self.root.sessions.latest("id").principal()
