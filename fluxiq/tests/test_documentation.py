@@ -1,0 +1,161 @@
+"""What README.md and docs/ tell their reader to type is typed, and does what they say."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from authn.tests.test_signing import PRIVATE, pem
+from fluxiq.tests import documentation
+from fluxiq.tests.documentation import PAGES, RUNNABLE, agrees, blocks
+from fluxiq.tests.engines import PROJECT
+from fluxiq.tests.served import EMBEDDED, Service, serving
+
+pytestmark = pytest.mark.engine
+
+# By page, the first word or two of every block that cannot be run here, as the page says why.
+NOT_RUN: dict[str, list[str]] = {
+    "README.md": ["make run"],
+    "docs/integrate.md": ["openapi-python-client generate"],
+    "docs/operate.md": ["docker build"],
+}
+
+
+@pytest.fixture(scope="module")
+def service() -> Iterator[Service]:
+    """The service with the demo's data, which takes as many requests as the pages make."""
+    key = pem(PRIVATE["ES256"])  # a ring that publishes what it signs with
+    settings = {"RATE_LIMIT_ANONYMOUS": "1000/m", "JWT_SIGNING_KEYS": f"2026:ES256:{key}"}
+    with serving(EMBEDDED, settings, workers=1) as running:
+        yield running
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_what_a_page_tells_to_run_runs_and_prints_what_is_shown(
+    page: Path, service: Service, tmp_path: Path
+) -> None:
+    to_run = [b for b in blocks(page) if b.language in RUNNABLE and b.why_not is None]
+    if not to_run:
+        return
+    reader = documentation.reader(service, tmp_path)
+    for block in to_run:
+        try:
+            printed = reader.run(block)
+        except Exception as error:
+            error.add_note(f"in {block}:\n{block.source}")
+            raise
+        if block.shows is not None:
+            assert agrees(block.shows, printed), f"{block} shows {block.shows}, not {printed}"
+
+
+def test_the_blocks_that_are_not_run_are_these_few() -> None:
+    exempt: dict[str, list[str]] = {}
+    for page in PAGES:
+        for block in blocks(page):
+            if block.why_not is not None:
+                exempt.setdefault(block.page, []).append(" ".join(block.source.split()[:2]))
+    assert exempt == NOT_RUN
+
+
+def test_what_is_shown_as_json_is_json() -> None:
+    for page in PAGES:
+        for block in blocks(page):
+            for text in (block.shows, block.source if block.language == "json" else None):
+                if text is not None and text.startswith("{"):
+                    json.loads(text)
+
+
+def test_every_link_to_a_file_leads_to_it() -> None:
+    for page in PAGES:
+        for target in re.findall(r"\]\((?!https?:)([^)#\s]+)", page.read_text()):
+            assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_every_heading_that_is_linked_is_there() -> None:
+    for page in PAGES:
+        for target, heading in re.findall(r"\]\((?!https?:)([^)#\s]*)#([^)\s]+)", page.read_text()):
+            headings = re.findall(
+                r"^#+ (.+)$", (page.parent / target if target else page).read_text(), re.MULTILINE
+            )
+            assert heading in {_anchor(h) for h in headings}, f"{page.name}: {target}#{heading}"
+
+
+def _anchor(heading: str) -> str:
+    """As GitHub makes it."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+
+
+def test_every_page_and_picture_is_linked() -> None:
+    linked = {
+        (page.parent / target).resolve()
+        for page in PAGES
+        for target in re.findall(r"\]\((?!https?:)([^)#\s]+)", page.read_text())
+    }
+    images = (PROJECT / "docs" / "images").iterdir()
+    for path in (*PAGES[1:], *images):
+        assert path.resolve() in linked, path
+
+
+class TestTheReader:
+    """What is trusted above to notice."""
+
+    def page(self, tmp_path: Path, text: str) -> Path:
+        page = tmp_path / "page.md"
+        page.write_text(text)
+        return page
+
+    def test_output_is_held_but_for_what_is_left_out(self) -> None:
+        assert agrees('{"a": "x…", "b": 1}', '{"b":1,"a":"xyz"}')
+        assert not agrees('{"a": "x…"}', '{"a":"y"}')
+        assert not agrees('{"a": "x…"}', '{"a":"x","b":1}')
+        assert agrees('{"n": "…", "m": ["a", "…"]}', '{"n": 7, "m": ["a", {"b": 1}]}')
+        assert agrees("one …\n", "one two")
+        assert not agrees("one", "one two")
+
+    def test_blocks_are_found_with_their_output_and_in_comments(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(documentation, "PROJECT", tmp_path)
+        text = (
+            "<!--\n```sh\nhidden\n```\n-->\n\n```sh\necho 1\n```\n\n```text\n1\n```\n\n"
+            "words\n\n```json\n{}\n```\n<!-- not run: needs root -->\n```sh\nreboot\n```\n"
+        )
+        found = blocks(self.page(tmp_path, text))
+        assert [(b.language, b.source, b.shows, b.why_not) for b in found] == [
+            ("sh", "hidden\n", None, None),
+            ("sh", "echo 1\n", "1\n", None),
+            ("json", "{}\n", None, None),
+            ("sh", "reboot\n", None, "needs root"),
+        ]
+
+    @pytest.mark.parametrize(
+        ("language", "source"),
+        [
+            ("sh", "false; true"),
+            ("sh", "echo $UNSET"),
+            ("sh", "curl -fs http://127.0.0.1:8000/nowhere | cat"),
+            ("http", "GET /api/v1/accounts"),
+            ("http", "GET /api/v1/accounts\nAuthorization: Bearer $NOBODY"),
+            ("python", "assert False"),
+            ("js", "throw new Error('no')"),
+        ],
+    )
+    def test_a_block_that_fails_is_noticed(
+        self, service: Service, tmp_path: Path, language: str, source: str
+    ) -> None:
+        block = documentation.Block("page.md", 1, language, source, None, None)
+        with pytest.raises((AssertionError, KeyError)):
+            documentation.reader(service, tmp_path).run(block)
+
+    def test_what_a_shell_sets_is_there_afterwards(self, service: Service, tmp_path: Path) -> None:
+        reader = documentation.reader(service, tmp_path)
+        for language, source in (
+            ("sh", "NAMED='a b'"),
+            ("sh", 'test "$NAMED" = "a b"'),
+            ("python", "import os; name = os.environ['NAMED']"),
+            ("python", "assert name == 'a b'"),
+            ("http", "GET /api/v1/accounts\nAuthorization: Bearer $TOKEN"),
+        ):
+            reader.run(documentation.Block("page.md", 1, language, source, None, None))
