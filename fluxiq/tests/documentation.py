@@ -22,7 +22,7 @@ from string import Template
 from typing import Any
 
 from authn.tests import examples
-from fluxiq.tests.engines import PROJECT, require
+from fluxiq.tests.engines import PROJECT, EngineUnavailable, require
 from fluxiq.tests.served import Service
 
 PAGES = (PROJECT / "README.md", *sorted((PROJECT / "docs").glob("*.md")))
@@ -152,6 +152,14 @@ class Reader:
         return done.stdout
 
 
+def _find_curl() -> str:
+    """The path of curl. Raises EngineUnavailable."""
+    path = shutil.which("curl")
+    if path is None:
+        raise EngineUnavailable("no curl: apt-get install curl")
+    return path
+
+
 def reader(service: Service, directory: Path) -> Reader:
     """Who stands where the project is, has the demo's credentials, and notices what curl is told.
 
@@ -163,7 +171,7 @@ def reader(service: Service, directory: Path) -> Reader:
     for path in (PROJECT / "manage.py", PROJECT / "docs"):
         (directory / path.name).symlink_to(path)
     curl = programs / "curl"
-    curl.write_text(f'#!/bin/sh\nexec {shutil.which("curl")} --fail-with-body "$@"\n')
+    curl.write_text(f'#!/bin/sh\nexec {require(_find_curl)} --fail-with-body "$@"\n')
     curl.chmod(0o755)
     variables = {
         **os.environ,
