@@ -1,6 +1,6 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test prove bench check schema messages screenshots format lock clean
+.PHONY: help run test prove bench check schema collection messages screenshots format lock clean
 
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -53,6 +53,11 @@ check: $(DEVELOPING) ## Lint, types, import floors, migrations, production setti
 schema: $(DEVELOPING) ## Make docs/openapi.json anew from the code
 	@DJANGO_SETTINGS_MODULE=fluxiq.settings.test $(PY) manage.py spectacular \
 		--format openapi-json --file docs/openapi.json --validate --fail-on-warn
+
+collection: $(DEVELOPING) ## Make a Postman collection, which Bruno reads too, of the API
+	@DJANGO_SETTINGS_MODULE=fluxiq.settings.test $(PY) manage.py make_collection \
+		> fluxiq.postman_collection.json
+	@echo "Import fluxiq.postman_collection.json, send \"Sign in\", and then anything else"
 
 messages: ## Compile the console's translations (needs GNU gettext)
 	@msgfmt -o fluxiq/locale/pt_BR/LC_MESSAGES/django.mo fluxiq/locale/pt_BR/LC_MESSAGES/django.po

@@ -13,7 +13,8 @@ docs/integrate.md.
 """
 
 from authn.client.answers import Grant, Refused
-from authn.client.api import ApiError, CallFailed, Client, NoAnswer, Pair, SessionOver
+from authn.client.api import Client
+from authn.client.replies import ApiError, CallFailed, NoAnswer, Pair, SessionOver
 from authn.client.verifier import AsyncVerifier, Verifier
 
 __all__ = [

@@ -12,13 +12,14 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from http import HTTPStatus
 from types import TracebackType
 from typing import Any, Self
 
 import httpx
 
+from authn.client import replies
+from authn.client.replies import ApiError, NoAnswer, Pair, SessionOver
 from authn.client.verifier import KEEP_ALIVE_SECONDS, service_url
 
 PREFIX = "/api/v1"
@@ -39,45 +40,6 @@ _AWAY = frozenset(
 )
 # The request never left: whatever it was, it may be sent again.
 _NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
-
-
-class CallFailed(Exception):
-    """The call came to nothing."""
-
-
-class NoAnswer(CallFailed):
-    """No answer, or none of the documented form, in the time there was. It may have been done."""
-
-
-class ApiError(CallFailed):
-    """The service refused: `status`, and `error` as it stands in the envelope."""
-
-    def __init__(self, status: int, error: Mapping[str, Any]) -> None:
-        super().__init__(status, error)
-        self.status = status
-        self.error = error
-
-    def __str__(self) -> str:
-        return f"{self.status} {self.code}: {self.error['message']}"
-
-    @property
-    def code(self) -> str:
-        """Such as `FORBIDDEN`: what to branch on, since messages may change."""
-        return str(self.error["code"])
-
-
-class SessionOver(ApiError):
-    """The refresh token serves no more: the person has to sign in again."""
-
-
-@dataclass(frozen=True, slots=True)
-class Pair:
-    """The tokens of a session, to keep as one. `expires_at` is the access token's end, Unix time
-    by this machine's clock. Its representation shows no token."""
-
-    access_token: str = field(repr=False)
-    refresh_token: str = field(repr=False)
-    expires_at: float
 
 
 def _keep_nowhere(pair: Pair | None) -> None:
@@ -161,13 +123,13 @@ class Client:
         """End the session, its refresh token too. Without one nothing happens."""
         pair = self._pair
         if pair is not None:
-            _read(self._send("POST", "/auth/logout", token=pair.access_token))
+            replies.body_of(self._send("POST", "/auth/logout", token=pair.access_token))
             self._replace(None)
 
     def _start(self, path: str, body: Mapping[str, str]) -> None:
         if self._api_key is not None:
             raise ValueError("a client with a key has no session")
-        self._replace(_pair_of(_read(self._send("POST", path, body=body))))
+        self._replace(replies.pair_of(replies.body_of(self._send("POST", path, body=body))))
 
     def _replace(self, pair: Pair | None) -> None:
         self._pair = pair
@@ -182,7 +144,7 @@ class Client:
             body = {"refresh_token": old.refresh_token}
             response = self._send("POST", "/auth/refresh", body=body, is_refresh=True)
             try:
-                new = _pair_of(_read(response))
+                new = replies.pair_of(replies.body_of(response))
             except ApiError as error:
                 if error.status != HTTPStatus.UNAUTHORIZED:
                     raise
@@ -221,7 +183,7 @@ class Client:
     def pages(self, path: str, **parameters: Any) -> Iterator[Any]:
         """Each row of a list, newest first, over all its pages."""
         while True:
-            page = _json(self._authorized("GET", path, parameters=parameters))
+            page = replies.as_json(self._authorized("GET", path, parameters=parameters))
             yield from page["data"]
             following = page["meta"]["next"]
             if following is None:
@@ -242,13 +204,13 @@ class Client:
         response = self._authorized(
             method, path, body=body, parameters=parameters, idempotency_key=idempotency_key
         )
-        answer = _read(response)
+        answer = replies.body_of(response)
         return answer.get("data", answer) if isinstance(answer, dict) else answer
 
     def _authorized(self, method: str, path: str, **options: Any) -> httpx.Response:
         """The answer to a call with our credential, which is refreshed once where it has ended."""
         if self._api_key is not None:
-            return _accepted(self._send(method, path, token=self._api_key, **options))
+            return replies.accepted(self._send(method, path, token=self._api_key, **options))
         pair = self._in_session(self._pair)
         if time.time() > pair.expires_at - EARLY_SECONDS:
             pair = self._refresh(pair)
@@ -256,7 +218,7 @@ class Client:
         if response.status_code == HTTPStatus.UNAUTHORIZED:
             pair = self._refresh(pair)
             response = self._send(method, path, token=pair.access_token, **options)
-        return _accepted(response)
+        return replies.accepted(response)
 
     def _send(
         self,
@@ -291,13 +253,15 @@ class Client:
             wait = pause * random.uniform(0.5, 1.0)  # noqa: S311 - spreads load, no secret
             try:
                 response = self._http.send(request)
+            except httpx.DecodingError as error:
+                raise NoAnswer(f"{method} {path}: {error}") from error
             except httpx.TransportError as error:
                 fault, is_undone = error, isinstance(error, _NEVER_SENT)
             else:
                 is_undone = response.status_code == HTTPStatus.TOO_MANY_REQUESTS
                 if not is_undone and response.status_code not in _AWAY:
                     return response
-                wait = max(wait, _retry_after(response))
+                wait = max(wait, replies.retry_after(response))
             if is_refresh and not is_undone:
                 deadline = min(deadline, latest)
             if not (is_undone or is_repeatable) or time.monotonic() + wait > deadline:
@@ -306,44 +270,3 @@ class Client:
                 return response
             time.sleep(wait)
             pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
-
-
-def _retry_after(response: httpx.Response) -> int:
-    """The seconds of the header, or 0 without one that counts them."""
-    stated = response.headers.get("Retry-After", "")
-    return int(stated) if stated.isascii() and stated.isdigit() else 0
-
-
-def _json(response: httpx.Response) -> Any:
-    """The body. Raises NoAnswer where it is no JSON."""
-    try:
-        return response.json()
-    except (ValueError, RecursionError) as error:
-        raise NoAnswer(f"status {response.status_code} that is no JSON") from error
-
-
-def _accepted(response: httpx.Response) -> httpx.Response:
-    """The answer, where it is a success. Raises ApiError, or NoAnswer for what is neither."""
-    if response.is_success:
-        return response
-    body = _json(response)
-    error = body.get("error") if isinstance(body, dict) else None
-    if not isinstance(error, dict) or not {"code", "message"} <= error.keys():
-        raise NoAnswer(f"status {response.status_code} without the envelope")
-    raise ApiError(response.status_code, error)
-
-
-def _read(response: httpx.Response) -> Any:
-    """The body of a success, or None where it has none."""
-    return _json(response) if _accepted(response).content else None
-
-
-def _pair_of(answer: Any) -> Pair:
-    """The pair in an answer. Raises NoAnswer where there is none."""
-    try:
-        data = answer["data"]
-        return Pair(
-            data["access_token"], data["refresh_token"], time.time() + float(data["expires_in"])
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise NoAnswer("a success without a pair of tokens") from error

@@ -226,7 +226,7 @@ class TestWaiting:
             assert bound / 2 <= wait <= bound
         assert sum(waits) <= 20
 
-    @pytest.mark.parametrize("stated", ["", "-1", "soon", "1.5", "²"])
+    @pytest.mark.parametrize("stated", ["", "-1", "soon", "1.5", "²", "9" * 5000])
     def test_a_time_to_wait_that_is_none_is_not_waited(self, stated: str) -> None:
         limited = LIMITED.replace(b"Retry-After: 7", f"Retry-After: {stated}".encode())
         with (
@@ -254,6 +254,7 @@ class TestAnswers:
             http(404, b"<html>"),
             http(404, b"[]"),
             http(404, b"{}"),
+            http(200, b"no gzip", Content_Encoding="gzip"),
             http(302, Location="http://127.0.0.1:1/"),
         ],
     )
