@@ -3,18 +3,16 @@
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain, repeat
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
 from authn.client import ApiError, Client, NoAnswer, Pair, SessionOver, api
 from authn.tests.stub import UNAUTHORIZED, Answer, Seen, Stub, error, http
 from fluxiq.tests.engines import free_port
-from fluxiq.tests.served import EMBEDDED, Service, serving
 
 pytestmark = pytest.mark.engine  # no database of the test's own: once is enough
 
@@ -292,44 +290,3 @@ class TestAnswers:
             client.get("/accounts")
         with Client("http://127.0.0.1:1") as client:
             client.sign_out()
-
-
-@pytest.fixture(scope="module")
-def service() -> Iterator[Service]:
-    """The real service."""
-    with serving(EMBEDDED, {"RATE_LIMIT_ANONYMOUS": "1000/m"}, workers=1) as running:
-        yield running
-
-
-class TestAgainstTheService:
-    def test_a_person_signs_in_works_and_signs_out(self, service: Service) -> None:
-        kept: list[Any] = []
-        with Client(service.gunicorn.url, keep=kept.append) as client:
-            client.sign_in("123.456.789-01", "your-password")
-            keys = f"/merchants/{service.demo['merchant_id']}/api-keys"
-            issued = client.post(keys, {"name": "Till", "permissions": ["accounts:read"]})
-            assert len(list(client.pages(keys, limit=2))) >= 5
-            assert (
-                client.patch(f"{keys}/{issued['id']}", {"name": "Shop till"})["name"] == "Shop till"
-            )
-            with Client(service.gunicorn.url, api_key=issued["key"]) as key:
-                assert len(list(key.pages("/accounts", limit=1))) == 2
-            client.delete(f"{keys}/{issued['id']}")
-            client.sign_out()
-            assert (client.pair, kept[-1]) == (None, None)
-        with Client(service.gunicorn.url, pair=kept[0]) as client, pytest.raises(SessionOver):
-            client.get("/auth/me")
-
-    def test_a_kept_pair_goes_on_and_its_token_is_refreshed(self, service: Service) -> None:
-        with Client(service.gunicorn.url) as first:
-            first.sign_in("12345678901", "your-password")
-            assert first.pair
-            ended = Pair("ended", first.pair.refresh_token, 0)
-        with Client(service.gunicorn.url, pair=ended) as second:
-            assert second.get("/auth/me")["kind"] == "user"
-
-    def test_a_wrong_password_is_401_and_no_session(self, service: Service) -> None:
-        with Client(service.gunicorn.url) as client:
-            with pytest.raises(ApiError, match="Invalid document or password"):
-                client.sign_in("52998224725", "no password of his")
-            assert client.pair is None

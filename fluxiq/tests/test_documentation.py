@@ -1,4 +1,5 @@
-"""What README.md and docs/ tell their reader to type is typed, and does what they say."""
+"""What README.md and docs/ tell their reader to type is typed, and does what they say; the page to
+try the API is tried in a browser."""
 
 import json
 import re
@@ -6,11 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Browser, Locator, expect
 
 from authn.tests.test_signing import PRIVATE, pem
 from fluxiq.tests import documentation
+from fluxiq.tests.browser import Window, chromium, find_chromium, window
 from fluxiq.tests.documentation import PAGES, RUNNABLE, agrees, blocks
-from fluxiq.tests.engines import PROJECT
+from fluxiq.tests.engines import PROJECT, require
 from fluxiq.tests.served import EMBEDDED, Service, serving
 
 pytestmark = pytest.mark.engine
@@ -96,6 +99,78 @@ def test_every_page_and_picture_is_linked() -> None:
     images = (PROJECT / "docs" / "images").iterdir()
     for path in (*PAGES[1:], *images):
         assert path.resolve() in linked, path
+
+
+FITS = "document.documentElement.scrollWidth <= window.innerWidth"
+TOKEN, KEY = 0, 1  # the order in which the page asks for them
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    require(find_chromium)
+    with chromium() as running:
+        yield running
+
+
+@pytest.fixture
+def reference(browser: Browser, service: Service) -> Iterator[Window]:
+    """The page to try the API, which asked nothing of other hosts and complained of nothing."""
+    with window(browser, service, viewport={"width": 1440, "height": 900}) as shown:
+        shown.page.goto(f"{service.gunicorn.url}/api/v1/docs")
+        shown.page.wait_for_selector(".opblock")
+        yield shown
+        assert shown.foreign == []
+        assert [c for c in shown.complaints if "status of 401" not in c] == []
+
+
+def give(shown: Window, which: int, credential: str) -> None:
+    """Fill in one of the credentials that Authorize asks for."""
+    shown.page.locator(".auth-wrapper > .authorize").click()
+    asked = shown.page.locator(".auth-container").nth(which)
+    asked.locator("input").fill(credential)
+    asked.locator("button.authorize").click()
+    shown.page.locator(".close-modal").click()
+
+
+def opened(shown: Window, operation: str) -> Locator:
+    """An operation, unfolded and ready to try."""
+    block = shown.page.locator(f"#operations-{operation}")
+    block.locator(".opblock-summary-control").click()
+    block.locator(".try-out__btn").click()
+    return block
+
+
+def status(shown: Window, block: Locator) -> int:
+    """The status that trying it gave, which the page then shows."""
+    with shown.page.expect_response("**/api/v1/**") as answered:
+        block.locator(".execute").click()
+    told = block.locator(".live-responses-table .response .response-col_status")
+    expect(told).to_contain_text(str(answered.value.status))
+    return int(answered.value.status)
+
+
+def test_each_credential_opens_what_it_opens_and_none_is_401(
+    reference: Window, service: Service
+) -> None:
+    accounts, keys = (
+        opened(reference, "Accounts-listAccounts"),
+        opened(reference, "API_keys-listApiKeys"),
+    )
+    keys.get_by_placeholder("merchant_id").fill(service.demo["merchant_id"])
+    assert status(reference, accounts) == 401
+    give(reference, KEY, service.demo["key"])
+    assert status(reference, accounts) == 200
+    # The page asks for keys with no credential, since a key never serves there.
+    assert status(reference, keys) == 401
+    give(reference, TOKEN, service.sign_in()["access_token"])
+    assert status(reference, keys) == 200
+    assert status(reference, accounts) == 200
+    told = accounts.locator(".live-responses-table").inner_text()
+    assert "x-ratelimit-remaining" in told
+    assert "1520.75" in told
+    for width in (390, 1440):
+        reference.page.set_viewport_size({"width": width, "height": 900})
+        assert reference.page.evaluate(FITS)
 
 
 class TestTheReader:

@@ -1,4 +1,4 @@
-"""Clients that others' generators make of docs/openapi.json, and what they do with it."""
+"""Clients on the real service: ours, and those that generators make of docs/openapi.json."""
 
 import importlib
 import json
@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from authn.client import ApiError, Client, Pair, SessionOver
 from authn.tests import examples
 from fluxiq.tests.engines import PROJECT, require
 from fluxiq.tests.served import EMBEDDED, Service, serving
@@ -160,3 +161,37 @@ def test_the_typescript_example_is_typed_by_the_document_and_goes_the_whole_way(
     assert told["forbidden"]["error"]["required_permission"] == "accounts:write"
     assert told["left"] == 204
     assert told["after"]["error"]["code"] == "UNAUTHORIZED"
+
+
+class TestOurClient:
+    def test_a_person_signs_in_works_and_signs_out(self, service: Service) -> None:
+        kept: list[Any] = []
+        with Client(service.gunicorn.url, keep=kept.append) as client:
+            client.sign_in("123.456.789-01", "your-password")
+            keys = f"/merchants/{service.demo['merchant_id']}/api-keys"
+            issued = client.post(keys, {"name": "Till", "permissions": ["accounts:read"]})
+            assert len(list(client.pages(keys, limit=2))) >= 5
+            assert (
+                client.patch(f"{keys}/{issued['id']}", {"name": "Shop till"})["name"] == "Shop till"
+            )
+            with Client(service.gunicorn.url, api_key=issued["key"]) as key:
+                assert len(list(key.pages("/accounts", limit=1))) == 2
+            client.delete(f"{keys}/{issued['id']}")
+            client.sign_out()
+            assert (client.pair, kept[-1]) == (None, None)
+        with Client(service.gunicorn.url, pair=kept[0]) as client, pytest.raises(SessionOver):
+            client.get("/auth/me")
+
+    def test_a_kept_pair_goes_on_and_its_token_is_refreshed(self, service: Service) -> None:
+        with Client(service.gunicorn.url) as first:
+            first.sign_in("12345678901", "your-password")
+            assert first.pair
+            ended = Pair("ended", first.pair.refresh_token, 0)
+        with Client(service.gunicorn.url, pair=ended) as second:
+            assert second.get("/auth/me")["kind"] == "user"
+
+    def test_a_wrong_password_is_401_and_no_session(self, service: Service) -> None:
+        with Client(service.gunicorn.url) as client:
+            with pytest.raises(ApiError, match="Invalid document or password"):
+                client.sign_in("52998224725", "no password of his")
+            assert client.pair is None
