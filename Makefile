@@ -1,13 +1,13 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test prove bench check schema messages screenshots format lock clean
+.PHONY: help run test prove bench check schema collection messages screenshots format lock clean
 
 VENV := .venv
 PY := $(VENV)/bin/python
 SERVING := $(VENV)/.requirements.lock.installed
 DEVELOPING := $(VENV)/.requirements-dev.lock.installed
-EXPRESS := docs/examples/express
-EXPRESS_INSTALLED := $(EXPRESS)/node_modules/.package-lock.json
+NODE_EXAMPLES := docs/examples/express docs/examples/typescript
+NODE_INSTALLED := $(NODE_EXAMPLES:=/node_modules/.package-lock.json)
 INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r
 COMPILE := $(PY) -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-header
@@ -21,7 +21,7 @@ run: $(SERVING) ## Serve with demo data, at http://127.0.0.1:8000 or PORT
 	@exec env DJANGO_SETTINGS_MODULE=$${DJANGO_SETTINGS_MODULE:-fluxiq.settings.local} \
 		$(PY) -m gunicorn fluxiq.wsgi -c gunicorn.conf.py
 
-test: $(DEVELOPING) $(EXPRESS_INSTALLED) ## Run the whole suite; make test ARGS="-k login" for a part of it
+test: $(DEVELOPING) $(NODE_INSTALLED) ## Run the whole suite; make test ARGS="-k login" for a part of it
 	@$(PY) -m pytest -n auto --dist loadfile $(ARGS)
 	@echo "Once more, on PostgreSQL and Valkey"
 	@TEST_ENGINES=servers $(PY) -m pytest -n auto --dist loadfile -m "not engine and not proof" $(ARGS)
@@ -53,6 +53,11 @@ check: $(DEVELOPING) ## Lint, types, import floors, migrations, production setti
 schema: $(DEVELOPING) ## Make docs/openapi.json anew from the code
 	@DJANGO_SETTINGS_MODULE=fluxiq.settings.test $(PY) manage.py spectacular \
 		--format openapi-json --file docs/openapi.json --validate --fail-on-warn
+
+collection: $(DEVELOPING) ## Make a Postman collection, which Bruno reads too, of the API
+	@DJANGO_SETTINGS_MODULE=fluxiq.settings.test $(PY) manage.py make_collection \
+		> fluxiq.postman_collection.json
+	@echo "Import fluxiq.postman_collection.json, send \"Sign in\", and then anything else"
 
 messages: ## Compile the console's translations (needs GNU gettext)
 	@msgfmt -o fluxiq/locale/pt_BR/LC_MESSAGES/django.mo fluxiq/locale/pt_BR/LC_MESSAGES/django.po
@@ -99,7 +104,7 @@ $(DEVELOPING): requirements-dev.lock | $(PY)
 	@touch $@
 
 # Where there is no npm, or it fails, the tests that need Node say so.
-$(EXPRESS_INSTALLED): $(EXPRESS)/package-lock.json
-	@! command -v npm >/dev/null || (cd $(EXPRESS) && \
+$(NODE_INSTALLED): %/node_modules/.package-lock.json: %/package-lock.json
+	@! command -v npm >/dev/null || (cd $* && \
 		npm ci --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null && \
-		touch node_modules/.package-lock.json) || echo "npm ci failed in $(EXPRESS)" >&2
+		touch node_modules/.package-lock.json) || echo "npm ci failed in $*" >&2

@@ -23,7 +23,6 @@ PARTS: Mapping[str, Measure] = {
 USUAL = "verify,accounts,signin,refresh"
 # Where the tables go, and which parts are in each.
 DOCUMENTS: Mapping[Path, tuple[str, ...]] = {
-    Path("README.md"): tuple(USUAL.split(",")),
     Path("docs") / "performance.md": tuple(PARTS),
 }
 
@@ -46,7 +45,7 @@ def main() -> None:
         help=f"which of {', '.join(PARTS)}, with commas between; or all",
     )
     options_of.add_argument(
-        "--write", action="store_true", help="renew the tables of README.md and docs/performance.md"
+        "--write", action="store_true", help="renew the table of docs/performance.md"
     )
     options = options_of.parse_args()
     prepare()

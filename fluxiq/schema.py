@@ -405,8 +405,21 @@ that a path does not have (405). What belongs to others is 404, as if it did not
 ## Rate limits
 
 A minute admits 1,000 requests of an API key, 100 of a user and 10 of an address without a
-credential, unless the deployment says otherwise. Every answer carries `X-RateLimit-Limit`,
-`X-RateLimit-Remaining` and `X-RateLimit-Reset`; one too many is 429 with `Retry-After`.
+credential, unless the deployment says otherwise. Every answer, errors too, carries these headers:
+
+* `X-RateLimit-Limit`: the requests that a window admits;
+* `X-RateLimit-Remaining`: those that are left in it;
+* `X-RateLimit-Reset`: the Unix time of the next window's first second, when requests are admitted
+  again.
+
+`RateLimit-Policy` and `RateLimit` say the same as the IETF draft writes it. One request too many is
+429; wait as many seconds as `Retry-After` says.
+
+## Trying it
+
+On the page at `/api/v1/docs`, **Authorize** takes an API key, or the `access_token` that a sign-in
+answers with. Given both, it sends the key where a key serves and the token elsewhere. What is typed
+there goes to this host alone, and is gone when the page is.
 """
 
 

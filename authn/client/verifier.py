@@ -94,6 +94,15 @@ def _printable(text: str) -> str:
     return "".join(c if " " <= c <= "~" else "?" for c in text)
 
 
+def service_url(url: str) -> str:
+    """The address of a service, without a last slash. Raises ValueError for a URL that is none."""
+    base = httpx.URL(url)
+    plain = not (base.userinfo or base.query or base.fragment)
+    if base.scheme not in ("http", "https") or not base.host or not plain:
+        raise ValueError(f"not the http(s) address of a service: {url!r}")
+    return str(base).rstrip("/")
+
+
 class _Settings:
     """What both verifiers are made of."""
 
@@ -105,13 +114,9 @@ class _Settings:
         max_connections: int = 100,
         tls: ssl.SSLContext | None = None,
     ) -> None:
-        base = httpx.URL(url)
-        plain = not (base.userinfo or base.query or base.fragment)
-        if base.scheme not in ("http", "https") or not base.host or not plain:
-            raise ValueError(f"not the http(s) address of a service: {url!r}")
+        self.url = service_url(url) + PATH
         if timeout <= 0:
             raise ValueError("the timeout is a positive number of seconds")
-        self.url = str(base).rstrip("/") + PATH
         self.timeout = timeout
         self._options: dict[str, Any] = {
             "verify": True if tls is None else tls,

@@ -16,6 +16,7 @@ from fluxiq.tests.gateways import Headers, Reply, send
 
 EXAMPLES = PROJECT / "docs" / "examples"
 EXPRESS = EXAMPLES / "express"
+TYPESCRIPT = EXAMPLES / "typescript"
 
 
 class Example:
@@ -79,15 +80,15 @@ def django_example(scratch: Path, **settings: str) -> Iterator[Example]:
         yield example
 
 
-def node() -> Path:
+def node(example: Path = EXPRESS) -> Path:
     """Node, where what the example needs is installed. Raises EngineUnavailable."""
     program = shutil.which("node")
     if program is None:
         raise EngineUnavailable("no Node: apt-get install nodejs npm")
-    if _packages(EXPRESS / "node_modules" / ".package-lock.json") != _packages(
-        EXPRESS / "package-lock.json"
+    if _packages(example / "node_modules" / ".package-lock.json") != _packages(
+        example / "package-lock.json"
     ):
-        raise EngineUnavailable("no Node packages: npm ci, in docs/examples/express")
+        raise EngineUnavailable(f"no Node packages: npm ci, in docs/examples/{example.name}")
     return Path(program)
 
 

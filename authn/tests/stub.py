@@ -127,6 +127,7 @@ class _Handler(socketserver.StreamRequestHandler):
             while (line := self.rfile.readline()).strip():
                 name, _, value = line.decode("latin-1").partition(":")
                 headers[name.lower()] = value.strip()
+            self.rfile.read(int(headers.get("content-length", 0)))
         except ConnectionError:
             return None
         return Seen(method, target, headers)
