@@ -15,8 +15,7 @@ def remake(folder: Path) -> None:
     """Write a picture of each page at each width."""
     folder.mkdir(exist_ok=True)
     with serving(EMBEDDED, NO_LIMITS, workers=1) as service, chromium() as browser:
-        for _ in range(6):
-            service.sign_in()
+        service.manage("seed_demo", "--history")
         pages = {
             "home": "",
             "merchant": f"merchants/merchant/{service.demo['merchant_id']}/change/",
