@@ -87,8 +87,8 @@ class DoctorTests(CommandTestCase):
     def test_older_peppers_are_told_as_needed_or_free_to_go(self) -> None:
         with override_settings(API_KEY_PEPPERS=PEPPERS):
             api_key, _ = issue_key(self.bakery)
-            texts = [f[1:] for f in self.found("peppers")]
-            assert ("older is needed no more", "It can be taken out of API_KEY_PEPPERS.") in texts
+            told = [f[1:] for f in self.found("peppers")]
+            assert ("older is needed no more", "It can be taken out of API_KEY_PEPPERS.") in told
             ApiKey.objects.filter(pk=api_key.pk).update(pepper_id="older")
             texts = [f[1] for f in self.found("peppers")]
             assert "older is still needed: 1 live keys under it" in texts

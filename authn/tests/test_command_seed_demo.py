@@ -18,7 +18,7 @@ from fluxiq.audit.models import AuditEvent
 from fluxiq.scopes import Role
 from merchants.models import Membership, Merchant
 
-STORY = {**demo_history.MEMBERS, **demo_history.STAFF}
+STORY = dict([*demo_history.MEMBERS.items(), *demo_history.STAFF.items()])
 
 
 def curl_calls(text: str) -> list[list[str]]:
