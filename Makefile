@@ -17,7 +17,7 @@ help: ## Show this list
 
 run: $(SERVING) ## Serve with demo data, at http://127.0.0.1:8000 or PORT
 	@$(PY) manage.py migrate --no-input
-	@$(PY) manage.py seed_demo
+	@$(PY) manage.py seed_demo --history
 	@exec env DJANGO_SETTINGS_MODULE=$${DJANGO_SETTINGS_MODULE:-fluxiq.settings.local} \
 		$(PY) -m gunicorn fluxiq.wsgi -c gunicorn.conf.py
 

@@ -5,19 +5,16 @@ settings that say DEMO_ALLOWED take it.
 """
 
 from dataclasses import dataclass
-from datetime import timedelta
 from decimal import Decimal
-from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.hashers import check_password
 from django.db import transaction
-from django.utils import timezone
 
 from accounts import documents
 from accounts.models import User, normalise_document
-from authn.models import ApiKey, ApiKeyUsage
-from authn.models.usage import HourOfUse
+from authn import demo_history
+from authn.models import ApiKey
 from fluxiq.scopes import Role, Scope
 from merchants.models import Membership, Merchant, PaymentAccount
 
@@ -65,9 +62,10 @@ class Demo:
 
 
 @transaction.atomic
-def seed() -> Demo:
+def seed(*, history: bool = False) -> Demo:
     """Make what is missing of the demo, and change nothing that is there.
 
+    With `history`, also a second merchant and a month of use behind both (authn.demo_history).
     Raises DemoRefused under settings that do not allow it, or that refuse the documents.
     """
     if not getattr(settings, "DEMO_ALLOWED", False):
@@ -79,8 +77,8 @@ def seed() -> Demo:
         merchant = Merchant.objects.open(MERCHANT_NAME, MERCHANT_DOCUMENT)
         _open_accounts(merchant)
     users = {person: _user(person, merchant, joins=is_new) for person in (*PEOPLE, STAFF)}
-    if is_new:
-        _fill_the_pages(merchant, users[PEOPLE[0]])
+    if history:
+        demo_history.write(merchant, [users[person] for person in PEOPLE], users[STAFF])
     changed = frozenset(p for p, user in users.items() if not _signs_in(user, p.password))
     return Demo(merchant, changed, _issue_key(merchant, users[PEOPLE[0]]))
 
@@ -132,41 +130,3 @@ def _issue_key(merchant: Merchant, owner: User) -> str | None:
         merchant, name=KEY_NAME, permissions=KEY_PERMISSIONS, created_by=owner
     )
     return str(secret)
-
-
-def _fill_the_pages(merchant: Merchant, owner: User) -> None:
-    """Keys of every state, and a month of use, so that the staff console has something to show."""
-    now = timezone.now()
-    keys = {
-        name: ApiKey.objects.issue(
-            merchant, name=name, permissions=KEY_PERMISSIONS, created_by=owner
-        )[0]
-        for name in ("Shop", "Back office", "Old till", "Trial", "Accountant")
-    }
-    a_year_ago = now - timedelta(days=365)
-    states: dict[str, dict[str, Any]] = {
-        "Shop": {"last_used_at": now, "last_used_address": "192.0.2.10"},
-        "Back office": {"last_used_at": now, "expires_at": now + timedelta(days=12)},
-        "Trial": {"created_at": a_year_ago, "expires_at": now - timedelta(days=30)},
-        "Accountant": {"created_at": a_year_ago, "last_used_at": now - timedelta(days=120)},
-    }
-    for name, changes in states.items():
-        ApiKey.objects.filter(pk=keys[name].pk).update(**changes)
-    keys["Old till"].revoke("the till was stolen")
-    hour = now.replace(minute=0, second=0, microsecond=0)
-    ApiKeyUsage.objects.add(
-        f"demo of {merchant.pk}"[:22],
-        [
-            HourOfUse(key.pk, hour - n * timedelta(hours=1), *_requests(n + shift, size))
-            for key, shift, size in ((keys["Shop"], 0, 90), (keys["Back office"], 7, 25))
-            for n in range(24 * 30)
-        ],
-    )
-
-
-def _requests(number: int, size: int) -> tuple[int, int, int]:
-    """Counts of an hour, more by day than by night, that look like a shop's."""
-    busy = 12 - abs(12 - number % 24)
-    is_weekend = number // 24 % 7 in (1, 2)
-    admitted = size * (1 + busy) // (5 if is_weekend else 2) + number * 7 % 13
-    return admitted, admitted // 40 + number % 3, 15 if number % 67 == 0 else 0

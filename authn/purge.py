@@ -6,7 +6,7 @@ KNOWN_ADDRESS_AGE longer: until then the sign-in throttle may ask where its docu
 from. Audit events and memberships are never touched.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -24,6 +24,8 @@ from authn.throttle import KNOWN_ADDRESS_AGE
 
 BATCH_SIZE = 1000
 
+Step = Callable[[int], object]
+
 
 @dataclass(frozen=True, slots=True)
 class Purged:
@@ -35,32 +37,53 @@ class Purged:
     usage: int
 
 
-def purge_expired(batch_size: int = BATCH_SIZE) -> Purged:
+def ignore(done: int) -> None:
+    """For who does not want to know how far it is."""
+
+
+class _Progress:
+    """How many rows went so far, of whatever table."""
+
+    def __init__(self, step: Step) -> None:
+        self._step = step
+        self._done = 0
+
+    def add(self, rows: int) -> None:
+        self._done += rows
+        self._step(self._done)
+
+
+def purge_expired(batch_size: int = BATCH_SIZE, step: Step = ignore) -> Purged:
     """Remove dead sessions, expired refresh tokens, expired sessions of the staff console,
     challenges and enrolments that are over, and counts of API keys' use of over 400 days ago.
 
     Each batch is a transaction of its own, so that no lock is held for long and an interrupted
-    purge keeps what it has done.
+    purge keeps what it has done. `step` is told, after each batch, how many rows are gone.
     """
+    progress = _Progress(step)
+
+    def delete(rows: QuerySet[Any]) -> int:
+        return _delete(rows, batch_size, progress)
+
     now = timezone.now()
     dead = Session.objects.filter(expires_at__lte=now - KNOWN_ADDRESS_AGE)
     expired = StaffSession.objects.filter(expire_date__lte=now)
     old_usage = ApiKeyUsage.objects.filter(hour__lt=now - USAGE_KEPT)
     old_batches = MovedBatch.objects.filter(moved_at__lt=now - BATCHES_KEPT)
-    _delete(old_batches.order_by("moved_at"), batch_size)
+    delete(old_batches.order_by("moved_at"))
     over = MfaChallenge.objects.filter(expires_at__lte=now)
-    _delete(over.order_by("expires_at"), batch_size)
-    _delete(TotpFactor.objects.given_up().order_by("created_at"), batch_size)
+    delete(over.order_by("expires_at"))
+    delete(TotpFactor.objects.given_up().order_by("created_at"))
     # Sessions go first: each one's last token is held by it.
     return Purged(
-        sessions=_delete(dead.order_by("expires_at"), batch_size),
-        tokens=sum(map(_delete_tokens, _expired_tokens(now, batch_size))),
-        staff_sessions=_delete(expired.order_by("expire_date"), batch_size),
-        usage=_delete(old_usage.order_by("hour"), batch_size),
+        sessions=delete(dead.order_by("expires_at")),
+        tokens=sum(_delete_tokens(b, progress) for b in _expired_tokens(now, batch_size)),
+        staff_sessions=delete(expired.order_by("expire_date")),
+        usage=delete(old_usage.order_by("hour")),
     )
 
 
-def _delete(rows: QuerySet[Any], batch_size: int) -> int:
+def _delete(rows: QuerySet[Any], batch_size: int, progress: _Progress) -> int:
     """Delete these rows in batches. Returns how many."""
     deleted = 0
     while True:
@@ -69,6 +92,7 @@ def _delete(rows: QuerySet[Any], batch_size: int) -> int:
             batch = list(found[:batch_size])
             rows.model._base_manager.filter(pk__in=batch).delete()
         deleted += len(batch)
+        progress.add(len(batch))
         if len(batch) < batch_size:
             return deleted
 
@@ -85,10 +109,12 @@ def _expired_tokens(now: datetime, batch_size: int) -> Iterator[list[int]]:
         last = batch[-1][0]
 
 
-@transaction.atomic
-def _delete_tokens(ids: list[int]) -> int:
+def _delete_tokens(ids: list[int], progress: _Progress) -> int:
     """Delete those of these tokens that no session points at, and their blacklisting."""
-    held = Session.objects.filter(current_id__in=ids).values_list("current_id", flat=True)
-    free = set(ids).difference(held)
-    _, per_model = OutstandingToken.objects.filter(pk__in=free).order_by().delete()
-    return per_model.get(OutstandingToken._meta.label, 0)
+    with transaction.atomic():
+        held = Session.objects.filter(current_id__in=ids).values_list("current_id", flat=True)
+        free = set(ids).difference(held)
+        _, per_model = OutstandingToken.objects.filter(pk__in=free).order_by().delete()
+    deleted: int = per_model.get(OutstandingToken._meta.label, 0)
+    progress.add(deleted)
+    return deleted

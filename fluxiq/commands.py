@@ -28,9 +28,11 @@ from fluxiq.origin import Origin, working_as
 
 USAGE_ERROR = 2  # the exit code of arguments that cannot be understood; 1 is any other failure
 INTERRUPTED = 130  # as shells tell it: 128 and the number of SIGINT
+BROKEN_PIPE = 141  # and of SIGPIPE
 
 _MAX_ACTOR = 64
 _DURATION = re.compile(r"([0-9]{1,9})([dhms])")
+_NO_TABLE = re.compile(r"no such (table|column)|(relation|column) \"?\S+ does not exist")
 _UNITS = {"d": "days", "h": "hours", "m": "minutes", "s": "seconds"}
 _MAX_DURATION = timedelta(days=36_500)  # a century; dates far beyond overflow
 
@@ -48,6 +50,8 @@ class Command(BaseCommand):
     # What a deployment may have configured wrongly, and no more: a start has to be quick.
     requires_system_checks = [Tags.security]
 
+    _forced = False  # whether colour was asked for, terminal or not
+
     def perform(self, *args: Any, **options: Any) -> Any:
         """Do the work with these options, and return its result."""
         raise NotImplementedError
@@ -64,6 +68,36 @@ class Command(BaseCommand):
         """What to end with once the result is told, where the result itself is bad news."""
         return None
 
+    def tint(self, text: str, tone: str) -> str:
+        """The text in that tone of Django's palette (SUCCESS, WARNING, …), on a terminal alone."""
+        if not self.stdout.isatty() and not self._forced:
+            return text
+        styled: str = getattr(self.style, tone)(text)
+        return styled
+
+    def write_table(self, headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+        """Write a table on stdout, its headings marked on a terminal."""
+        first, *rest = table(headings, rows).splitlines()
+        self.stdout.write("\n".join((self.tint(first, "MIGRATE_HEADING"), *rest)))
+
+    def confirm(self, question: str, *, yes: bool, in_scripts: bool = False) -> None:
+        """Ask before what cannot be undone, unless `--yes` was given.
+
+        Where nobody can be asked it goes on if `in_scripts`, and else raises CommandError, as it
+        does where the answer is no.
+        """
+        if yes or (in_scripts and not _somebody_is_there()):
+            return
+        if not _somebody_is_there():
+            raise CommandError(
+                "this cannot be undone, and there is no terminal to ask at: add --yes",
+                returncode=USAGE_ERROR,
+            )
+        self.stderr.write(f"{question} [y/N] ", style_func=str, ending="")
+        self.stderr.flush()
+        if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+            raise CommandError("nothing was done")
+
     def note(self, text: str) -> None:
         """Explain something to a person: on stderr, so that stdout holds results alone."""
         self.stderr.write(text, style_func=str)
@@ -78,6 +112,7 @@ class Command(BaseCommand):
         return parser
 
     def handle(self, *args: Any, **options: Any) -> None:
+        self._forced = bool(options["force_color"])
         try:
             with working_as(Origin(actor_kind="command", actor_id=_operating_user())):
                 result = self.perform(**options)
@@ -99,6 +134,8 @@ class Command(BaseCommand):
             options = parser.parse_args(argv[2:])
         except CommandError as error:
             self._exit(argv[1], str(error).removeprefix("Error: "), USAGE_ERROR)
+        if os.environ.get("NO_COLOR") and not options.force_color:  # no-color.org
+            options.no_color = True
         apply_default_options(options)
         # One thread, soon gone, needs no pool; and without it a database that is away says so at
         # once, where a pool would only tell that its time ran out.
@@ -110,12 +147,24 @@ class Command(BaseCommand):
             if options.traceback:
                 raise
             self._exit(argv[1], str(error), error.returncode)
+        except BrokenPipeError:  # whoever read has what they wanted, as `head` does
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(BROKEN_PIPE)
         finally:
             connections.close_all()
 
     def _exit(self, name: str, reason: str, code: int) -> NoReturn:
         self.stderr.write(f"{name}: {one_line(reason)}")
         sys.exit(code)
+
+
+def ask_first(parser: CommandParser) -> None:
+    """Give the command the option that answers `Command.confirm` beforehand."""
+    parser.add_argument("--yes", action="store_true", help="Do not ask; for scripts.")
+
+
+def _somebody_is_there() -> bool:
+    return sys.stdin.isatty() and sys.stderr.isatty()
 
 
 def _operating_user() -> str:
@@ -130,9 +179,10 @@ def _explain(error: Exception) -> str:
     """Why it was refused, in words for whoever typed the command."""
     match error:
         case OperationalError() | InterfaceError():
-            return f"the database cannot be used: {error}"
+            return f"the database cannot be used: {error}{_next_step(error)}"
         case DatabaseError():
-            return f"the database refused: {str(error).partition(os.linesep)[0]}"
+            first = str(error).partition(os.linesep)[0]
+            return f"the database refused: {first}{_next_step(error)}"
     known = from_exception(error, None)
     if known is None:
         return str(error)
@@ -140,6 +190,13 @@ def _explain(error: Exception) -> str:
     if isinstance(details, Mapping):
         return "; ".join(f"{field}: {' '.join(texts)}" for field, texts in details.items())
     return known.message
+
+
+def _next_step(error: Exception) -> str:
+    """What to do about it, where that can be told from what the database said."""
+    if _NO_TABLE.search(str(error)) is not None:
+        return " (run: python manage.py migrate)"
+    return " (python manage.py doctor looks for the cause)"
 
 
 def one_line(text: str) -> str:

@@ -3,6 +3,9 @@
 import json
 import os
 import pwd
+import shutil
+import subprocess
+import sys
 import tempfile
 from datetime import timedelta
 from pathlib import Path
@@ -15,6 +18,7 @@ from django.test import SimpleTestCase
 from authn.tests.commands import CommandTestCase, manage
 from fluxiq import commands
 from fluxiq.audit.models import AuditEvent
+from fluxiq.tests.engines import PROJECT
 
 PRODUCTION = {
     "DJANGO_SETTINGS_MODULE": "fluxiq.settings.production",
@@ -96,6 +100,35 @@ class CommandLineTests(SimpleTestCase):
                 ended = self.manage("list_api_keys", TEST_DATABASE_URL=url)
                 self.assert_refused(ended, "list_api_keys: the database cannot be used: ")
                 assert "hidden" not in ended.stderr
+
+    def test_the_doctor_tells_of_a_database_that_is_away_and_looks_on(self) -> None:
+        url = "postgres://fluxiq:hidden@127.0.0.1:1/fluxiq"
+        ended = self.manage("doctor", TEST_DATABASE_URL=url)
+        assert ended.returncode == 1
+        assert ended.stderr.startswith("doctor: 1 wrong: database: it cannot be used: ")
+        assert len(ended.stderr.splitlines()) == 1
+        assert "mail" in ended.stdout
+        assert "hidden" not in ended.stdout + ended.stderr
+        assert "\x1b" not in ended.stdout + ended.stderr
+
+    def test_bash_completes_commands_of_manage_py_alone(self) -> None:
+        bash = shutil.which("bash")
+        if bash is None:
+            self.skipTest("there is no bash on this machine")
+        for typed, found in (("manage.py verify_a", "verify_audit_log"), ("x.py verify_a", "")):
+            script = (
+                "source deploy/completion.bash; COMP_WORDS=($PYTHON $0);"
+                " COMP_CWORD=2; _fluxiq_manage; echo -n ${COMPREPLY[*]}"
+            )
+            ended = subprocess.run(
+                [bash, "-c", script, typed],
+                cwd=PROJECT,
+                env={**os.environ, **self.environment, "PYTHON": sys.executable},
+                capture_output=True,
+                text=True,
+                check=True,
+            )
+            assert ended.stdout == found, ended
 
     def test_the_demo_is_refused_under_production_settings(self) -> None:
         production = {**PRODUCTION, "DATABASE_URL": self.environment["TEST_DATABASE_URL"]}

@@ -160,7 +160,7 @@ class PurgeExpiredTests(CommandTestCase):
 
         with connection.execute_wrapper(fail_at_the_second), self.at(self.now):
             refusal = self.refusal("purge_expired", "--batch-size", "1")
-        assert refusal == "the database cannot be used: gone away"
+        assert refusal.startswith("the database cannot be used: gone away")
         assert Session.objects.count() == 2
 
     def test_audit_events_and_invitations_stay(self) -> None:

@@ -9,7 +9,7 @@ class ResetMfaTests(CommandTestCase):
     def test_it_removes_the_factor_and_ends_every_session(self) -> None:
         enrol(self.olga)
         token = self.sign_in(self.olga).access_token
-        stdout, _ = self.run_command("reset_mfa", self.olga.id, "--reason", "phone stolen")
+        stdout, _ = self.run_command("reset_mfa", "--yes", self.olga.id, "--reason", "phone stolen")
         assert "second factor is removed" in stdout
         self.assert_unauthorized(self.get("/auth/me", token))
         self.olga.refresh_from_db()
@@ -19,12 +19,18 @@ class ResetMfaTests(CommandTestCase):
 
     def test_json_says_whether_there_was_one(self) -> None:
         enrol(self.olga)
-        assert self.result("reset_mfa", self.olga.id) == {"id": self.olga.id, "reset": True}
-        assert self.result("reset_mfa", self.olga.id) == {"id": self.olga.id, "reset": False}
+        assert self.result("reset_mfa", "--yes", self.olga.id) == {
+            "id": self.olga.id,
+            "reset": True,
+        }
+        assert self.result("reset_mfa", "--yes", self.olga.id) == {
+            "id": self.olga.id,
+            "reset": False,
+        }
 
     def test_an_unknown_user_is_refused(self) -> None:
         for user_id in ("usr_01KGHNZCG0SDM7RCDMT5NQ63DC", "olga"):
-            assert "there is no user" in self.refusal("reset_mfa", user_id)
+            assert "there is no user" in self.refusal("reset_mfa", "--yes", user_id)
 
     def test_a_reason_that_is_none_is_refused(self) -> None:
-        assert "reason" in self.refusal("reset_mfa", self.olga.id, "--reason", "")
+        assert "reason" in self.refusal("reset_mfa", "--yes", self.olga.id, "--reason", "")

@@ -7,15 +7,18 @@ from typing import Any
 from unittest import mock
 
 from django.test import override_settings
+from django.utils import timezone
 
 from accounts import documents
 from accounts.models import User
-from authn import demo, passwords
-from authn.models import ApiKey
+from authn import demo, demo_history, figures, passwords
+from authn.models import ApiKey, ApiKeyUsage, Session
 from authn.tests.commands import CommandTestCase
 from fluxiq.audit.models import AuditEvent
 from fluxiq.scopes import Role
 from merchants.models import Membership, Merchant
+
+STORY = dict([*demo_history.MEMBERS.items(), *demo_history.STAFF.items()])
 
 
 def curl_calls(text: str) -> list[list[str]]:
@@ -137,10 +140,81 @@ class SeedDemoTests(CommandTestCase):
         assert "VERIFY_DOCUMENT_CHECK_DIGITS" in refusal
 
 
+class HistoryTests(CommandTestCase):
+    """What `make run` has the staff console show."""
+
+    RING = "newer:a-pepper-of-the-tests-0123456789,older:another-pepper-of-the-tests-0123456789"
+
+    def test_every_list_of_the_home_page_and_every_state_of_a_key_has_something(self) -> None:
+        with self.settings(API_KEY_PEPPERS=self.RING):
+            self.run_command("seed_demo", "--history")
+            now, keys = timezone.now(), ApiKey.objects.all()
+            for found in (
+                keys.never_used().exclude(name=demo.KEY_NAME),
+                keys.idle(),
+                keys.expiring(),
+                keys.on_old_pepper(),
+                keys.filter(revoked_at__lte=now),
+                keys.filter(revoked_at__gt=now, successor__isnull=False),
+                keys.filter(expires_at__lte=now),
+                keys.filter(merchant__isnull=True),
+            ):
+                assert found.exists(), found.query
+            assert len(figures.busiest()) >= 5
+        for chart in figures.charts(of_requests=True, of_sign_ins=True):
+            assert all(sum(series.values) > 0 for series in chart.series), chart.title
+        assert figures.reuses().exists()
+        assert Session.objects.live().exists()
+        assert Session.objects.filter(ended_at__isnull=False).exists()
+
+    def test_two_merchants_have_people_of_each_role(self) -> None:
+        self.run_command("seed_demo", "--history")
+        for document in (demo.MERCHANT_DOCUMENT, demo_history.MERCHANT_DOCUMENT):
+            members = Membership.objects.filter(merchant__document=document)
+            assert set(members.values_list("role", flat=True)) == set(Role)
+
+    def test_it_is_written_once_and_after_the_rest_too(self) -> None:
+        def counts() -> list[int]:
+            tables = (ApiKey, ApiKeyUsage, AuditEvent, Merchant, Session, User)
+            return [table._base_manager.count() for table in tables]
+
+        bare = self.result("seed_demo")
+        few = counts()
+        assert self.result("seed_demo", "--history") == {**bare, "key": None}
+        many = counts()
+        assert all(after > before for before, after in zip(few, many, strict=True))
+        self.run_command("seed_demo", "--history")
+        assert counts() == many
+
+    def test_nothing_of_it_lets_anybody_in(self) -> None:
+        self.run_command("seed_demo", "--history")
+        documented = [person.document for person in (*demo.PEOPLE, demo.STAFF)]
+        cast = User.objects.filter(name__in=[who[0] for who in STORY.values()])
+        assert cast.count() == len(STORY)
+        assert not cast.filter(document__in=documented).exists()
+        assert not any(user.has_usable_password() for user in cast)
+        assert not Session.objects.filter(user__in=cast, current__isnull=False).exists()
+
+    def test_nothing_of_it_is_of_the_future_and_the_trail_is_whole(self) -> None:
+        self.run_command("seed_demo", "--history")
+        now = timezone.now()
+        assert not AuditEvent.objects.filter(at__gt=now).exists()
+        assert not Session.objects.filter(last_used_at__gt=now).exists()
+        assert not ApiKeyUsage.objects.filter(hour__gt=now).exists()
+        self.run_command("seal_audit_log")
+        assert self.result("verify_audit_log")["whole"]
+
+    def test_the_settings_that_refuse_the_demo_refuse_it(self) -> None:
+        with override_settings(DEMO_ALLOWED=False):
+            assert "do not allow it" in self.refusal("seed_demo", "--history")
+        assert not Merchant.objects.filter(document=demo_history.MERCHANT_DOCUMENT).exists()
+
+
 class DemoFactsTests(CommandTestCase):
     def test_every_document_but_the_documented_one_has_right_check_digits(self) -> None:
         people = [p.document for p in (*demo.PEOPLE, demo.STAFF)]
         assert people[0] == "12345678901"
+        people += [demo_history.MERCHANT_DOCUMENT, *(document for _, document in STORY.values())]
         for document in (demo.MERCHANT_DOCUMENT, *people[1:]):
             assert documents.normalise(document, verify_check_digits=True) == document
 

@@ -11,6 +11,7 @@ from django.test import Client
 from accounts.models import User
 from authn.models import ApiKey, Session
 from fluxiq import origin
+from fluxiq.audit.models import AuditEvent
 from fluxiq.tests.console import ConsoleTestCase
 from fluxiq.tests.factories import PASSWORD, MerchantFactory, UserFactory, issue_key
 from merchants.models import Membership, PaymentAccount
@@ -62,8 +63,12 @@ class StoredMarkupTests(ConsoleTestCase):
         Session.objects.filter(pk=mine.pk).update(user_agent=text)
         self.send(f"accounts/user/{user.pk}/deactivate/", confirmed="yes", reason=text)
         group = Group.objects.create(name=text)
+        spoken_of = (account.pk, api_key.pk, dead.pk, mine.pk, user.pk)
+        events = AuditEvent.objects.filter(object_id__in=spoken_of)
+        assert events.count() >= len(spoken_of)
         return [
             "",
+            *(f"audit/auditevent/{event.pk}/change/" for event in events),
             *(f"{model}/?q={self.quoted(text)}" for model in self.LISTS),
             *(f"{model}/" for model in self.LISTS),
             f"merchants/merchant/{merchant.pk}/change/",

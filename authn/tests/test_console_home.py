@@ -74,9 +74,27 @@ class HomeTests(ConsoleTestCase):
         assert self.totals("Sign-ins, 30 days")["good"] == 3
 
     def test_failures_of_a_minute_count_as_many_as_they_were(self) -> None:
-        AuditEvent.objects.create(kind=Kind.SIGN_IN_FAILED, after={"count": 40})
-        AuditEvent.objects.create(kind=Kind.SIGN_IN_THROTTLED, after={"count": 2})
-        assert self.totals("Sign-ins, 24 hours")["failed"] == 42
+        now = timezone.now()
+        told = [
+            (Kind.SIGN_IN_FAILED, now, 40),
+            (Kind.SIGN_IN_FAILED, now, 1),
+            (Kind.SIGN_IN_THROTTLED, now, 2),
+            (Kind.PERMISSION_REFUSED, now, 500),
+            (Kind.SIGN_IN_FAILED, now - timedelta(days=3), 7),
+            (Kind.SIGN_IN_FAILED, now - timedelta(days=40), 1000),
+        ]
+        for count in told:
+            tallies.add_to_hours([count])
+        assert self.totals("Sign-ins, 24 hours")["failed"] == 43
+        assert self.totals("Sign-ins, 30 days")["failed"] == 50
+
+    def test_failures_cost_no_more_however_many_events_told_them(self) -> None:
+        tallies.add_to_hours([(Kind.SIGN_IN_FAILED, timezone.now(), 1)] * 100)
+        with CaptureQueriesContext(connection) as captured:
+            assert self.totals("Sign-ins, 24 hours")["failed"] == 100
+        asked = [q["sql"] for q in captured if "audit_auditevent" in q["sql"]]
+        assert asked
+        assert not [sql for sql in asked if "sign_in.failed" in sql]
 
     def test_a_wrong_password_shows_once_its_minute_is_told(self) -> None:
         body = {"document": self.olga.document, "password": "wrong"}

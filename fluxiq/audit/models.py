@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from fluxiq import ids, origin
 from fluxiq.audit.appendonly import AppendOnlyError, AppendOnlyModel, AppendOnlyQuerySet
-from fluxiq.audit.seals import Checkpoint, PendingEvent, Prune, Seal, Tally
+from fluxiq.audit.seals import Checkpoint, PendingEvent, Prune, Seal, Tally, TallyHour
 
 __all__ = [
     "AppendOnlyError",
@@ -21,6 +21,7 @@ __all__ = [
     "Prune",
     "Seal",
     "Tally",
+    "TallyHour",
     "record",
 ]
 

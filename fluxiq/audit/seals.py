@@ -112,3 +112,23 @@ class Tally(models.Model):
 
     def __str__(self) -> str:
         return f"{self.count} of {self.kind} at {self.minute:%Y-%m-%d %H:%M}"
+
+
+class TallyHour(models.Model):
+    """How often it happened within an hour, whoever it was: what its events add up to.
+
+    For figures, which would else read an event for each user and minute.
+    """
+
+    kind = models.CharField(max_length=40)
+    hour = models.DateTimeField()
+    count = models.BigIntegerField()
+
+    class Meta:
+        default_permissions = ()
+        constraints = (
+            models.UniqueConstraint(fields=["kind", "hour"], name="one_tally_per_kind_and_hour"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.count} of {self.kind} in the hour of {self.hour:%Y-%m-%d %H:%M}"

@@ -6,6 +6,8 @@ killed outright loses the counts of the last second.
 """
 
 import threading
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import astuple, dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -14,7 +16,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from fluxiq import origin
-from fluxiq.audit.models import Kind, Tally, record
+from fluxiq.audit.models import Kind, Tally, TallyHour, record
 from fluxiq.origin import Origin
 
 MINUTE = timedelta(minutes=1)
@@ -134,5 +136,23 @@ def _tell_batch(over: datetime) -> int:
                 actor=(row.actor_kind, row.actor_id),
                 at=row.minute,
             )
+    add_to_hours((row.kind, row.minute, row.count) for row in rows)
     Tally.objects.filter(pk__in=[row.pk for row in rows]).delete()
     return len(rows)
+
+
+def add_to_hours(counts: Iterable[tuple[str, datetime, int]]) -> None:
+    """Add counts (kind, when, how many) to those of their hours, in the transaction in hand."""
+    hours: Counter[tuple[str, datetime]] = Counter()
+    for kind, moment, number in counts:
+        hours[kind, moment.replace(minute=0, second=0, microsecond=0)] += number
+    # bulk_create(update_conflicts) can only replace.
+    table = TallyHour._meta.db_table
+    statement = f"""
+        INSERT INTO {table} (kind, hour, count) VALUES (%s, %s, %s)
+        ON CONFLICT (kind, hour) DO UPDATE SET count = {table}.count + excluded.count
+    """  # noqa: S608 - of our own names
+    adapt = connection.ops.adapt_datetimefield_value
+    with connection.cursor() as cursor:
+        # In one order, so that two who add do not wait for each other.
+        cursor.executemany(statement, [(k, adapt(h), n) for (k, h), n in sorted(hours.items())])

@@ -18,6 +18,7 @@ from fluxiq.counters.tallies import Batch, Counters, Tally, new_batch_id
 SERVER_TIMEOUT = 0.1
 PROBE_SECONDS = 1.0
 SCAN_COUNT = 1000
+TIME = "return redis.call('TIME')"  # by a key's name, which says to a cluster whom to ask
 
 
 class SharedCounters(Counters):
@@ -158,6 +159,11 @@ class SharedCounters(Counters):
                 )
                 if names:
                     self._server.call("DEL", *names)
+
+    def time(self) -> float:
+        """The server's clock, in seconds of Unix time. Raises ServerAway."""
+        seconds, microseconds = self._server.call("EVAL", TIME, 1, self.make_key("time"))
+        return int(seconds) + int(microseconds) / 1_000_000
 
     @property
     def places(self) -> tuple[Counters, ...]:

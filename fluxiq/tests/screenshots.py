@@ -5,18 +5,31 @@ from pathlib import Path
 
 from fluxiq.tests.browser import Staff, chromium, window
 from fluxiq.tests.engines import PROJECT
-from fluxiq.tests.served import EMBEDDED, NO_LIMITS, serving
+from fluxiq.tests.served import EMBEDDED, NO_LIMITS, Service, serving
 
 IMAGES = PROJECT / "docs" / "images"
 WINDOWS = {1440: 740, 390: 844}
+
+
+def work(service: Service) -> None:
+    """A morning's work of the demo's owner, for the trail to begin with."""
+    token = service.sign_in()["access_token"]
+    service.sign_in(1)
+    path = f"/api/v1/merchants/{service.demo['merchant_id']}/api-keys"
+    body = {"name": "Delivery", "permissions": ["pix:read"]}
+    for step in ("PATCH", "DELETE"):
+        key = service.call("POST", path, token, body).json["data"]
+        change = {"name": "Deliveries"} if step == "PATCH" else None
+        service.call(step, f"{path}/{key['id']}", token, change)
+    service.call("POST", "/api/v1/auth/logout", service.sign_in(2)["access_token"])
 
 
 def remake(folder: Path) -> None:
     """Write a picture of each page at each width."""
     folder.mkdir(exist_ok=True)
     with serving(EMBEDDED, NO_LIMITS, workers=1) as service, chromium() as browser:
-        for _ in range(6):
-            service.sign_in()
+        service.manage("seed_demo", "--history")
+        work(service)
         pages = {
             "home": "",
             "merchant": f"merchants/merchant/{service.demo['merchant_id']}/change/",

@@ -181,7 +181,7 @@ def test_the_retention_role_prunes_what_was_exported_and_nobody_else(
     pruned = {**service.environment}
     if service.environment["DATABASE_URL"].startswith("postgres"):
         refused = subprocess.run(
-            [sys.executable, "manage.py", "prune_audit_log", "--keep", "0"],
+            [sys.executable, "manage.py", "prune_audit_log", "--keep", "0", "--yes"],
             cwd=PROJECT,
             env={**os.environ, **service.environment},
             capture_output=True,
@@ -193,7 +193,7 @@ def test_the_retention_role_prunes_what_was_exported_and_nobody_else(
         assert len(refused.stderr.splitlines()) == 1
         pruned["DATABASE_URL"] = _as_retention(service.environment["DATABASE_URL"])
     report = sealed(stage)
-    done = json.loads(manage(pruned, "prune_audit_log", "--keep", "0", "--json"))
+    done = json.loads(manage(pruned, "prune_audit_log", "--keep", "0", "--yes", "--json"))
     assert done["events"] == done["below"] - 1 > 100
     after = sealed(stage)
     assert after["first"] == done["below"]

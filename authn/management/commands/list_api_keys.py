@@ -38,9 +38,9 @@ class Command(commands.Command):
     def tell(self, result: Any, **options: Any) -> None:
         if options["per_pepper"]:
             rows = [(pepper, str(count)) for pepper, count in result.items()]
-            self.stdout.write(commands.table(("PEPPER", "LIVE KEYS"), rows))
+            self.write_table(("PEPPER", "LIVE KEYS"), rows)
         else:
-            self.stdout.write(commands.table(_HEADINGS, map(_cells, result)))
+            self.write_table(_HEADINGS, map(_cells, result))
 
 
 _HEADINGS = ("ID", "MERCHANT", "NAME", "HINT", "STATE", "PERMISSIONS", "LAST USED", "EXPIRES")

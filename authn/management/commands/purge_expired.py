@@ -28,7 +28,9 @@ class Command(commands.Command):
         parser.add_argument("--batch-size", metavar="N", default=purge.BATCH_SIZE)
 
     def perform(self, batch_size: str | int, **options: Any) -> dict[str, int]:
-        return asdict(purge.purge_expired(**commands.read(PurgeOptions, batch_size=batch_size)))
+        body = commands.read(PurgeOptions, batch_size=batch_size)
+        with commands.progress(None, "rows") as step:
+            return asdict(purge.purge_expired(**body, step=step))
 
     def tell(self, result: dict[str, int], **options: Any) -> None:
         counts = ", ".join(f"{name.replace('_', ' ')}: {count}" for name, count in result.items())

@@ -17,7 +17,7 @@ class Reset(StrictSerializer):
 
 
 class Command(commands.Command):
-    """`reset_mfa USER_ID [--reason T]`."""
+    """`reset_mfa USER_ID [--reason T] [--yes]`."""
 
     help = "Remove a user's lost second factor and end their sessions. None to remove is no error."
 
@@ -26,10 +26,14 @@ class Command(commands.Command):
         parser.add_argument(
             "--reason", metavar="T", default="reset by a command", help="For the audit trail."
         )
+        commands.ask_first(parser)
 
-    def perform(self, user_id: str, reason: str, **options: Any) -> dict[str, Any]:
+    def perform(self, user_id: str, reason: str, *, yes: bool, **options: Any) -> dict[str, Any]:
         user = commands.find(User.objects.all(), ids.Prefix.USER, user_id)
-        return {"id": user.pk, "reset": factors.reset(user, **commands.read(Reset, reason=reason))}
+        body = commands.read(Reset, reason=reason)
+        question = f"Remove the second factor of {user.name} and end every session of theirs?"
+        self.confirm(commands.one_line(question), yes=yes)
+        return {"id": user.pk, "reset": factors.reset(user, **body)}
 
     def tell(self, result: dict[str, Any], **options: Any) -> None:
         done = "their second factor is removed and every session of theirs ended"

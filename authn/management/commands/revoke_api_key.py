@@ -17,7 +17,7 @@ class Revocation(StrictSerializer):
 
 
 class Command(commands.Command):
-    """`revoke_api_key KEY_ID [--reason T]`."""
+    """`revoke_api_key KEY_ID [--reason T] [--yes]`."""
 
     help = "End an API key at once. One that has ended already is no error."
 
@@ -26,11 +26,17 @@ class Command(commands.Command):
         parser.add_argument(
             "--reason", metavar="T", default="revoked by a command", help="For the audit trail."
         )
+        commands.ask_first(parser)
 
-    def perform(self, key_id: str, reason: str, **options: Any) -> dict[str, Any]:
+    def perform(self, key_id: str, reason: str, *, yes: bool, **options: Any) -> dict[str, Any]:
         api_key = commands.find(
-            ApiKey.objects.select_related("successor"), ids.Prefix.API_KEY, key_id
+            ApiKey.objects.select_related("merchant", "successor"), ids.Prefix.API_KEY, key_id
         )
+        if api_key.is_live:
+            question = (
+                f"End {api_key} of {api_key.merchant or 'a FluxiQ service'} at once, for good?"
+            )
+            self.confirm(commands.one_line(question), yes=yes, in_scripts=True)
         revoked = api_key.revoke(**commands.read(Revocation, reason=reason))
         return {**ApiKeySerializer(api_key).data, "already_revoked": not revoked}
 

@@ -6,20 +6,27 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import CommandError
+from django.core.management.base import CommandError, CommandParser
 
 from authn import demo
 from fluxiq import commands
 
 
 class Command(commands.Command):
-    """`seed_demo`."""
+    """`seed_demo [--history]`."""
 
     help = "Make a demo merchant with people, accounts and a key. Safe to run again."
 
-    def perform(self, **options: Any) -> demo.Demo:
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "--history",
+            action="store_true",
+            help="Also a second merchant and a month of use, for the staff console to show.",
+        )
+
+    def perform(self, *, history: bool, **options: Any) -> demo.Demo:
         try:
-            return demo.seed()
+            return demo.seed(history=history)
         except demo.DemoRefused as error:
             raise CommandError(str(error)) from error
 

@@ -1,20 +1,25 @@
 """What happens often is one event a minute, with its count."""
 
 from datetime import UTC, datetime, timedelta
+from importlib import import_module
 from threading import Thread
+from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
 import pytest
+from django.apps import apps
+from django.db import connection
 
 from fluxiq import origin
 from fluxiq.audit import tallies
-from fluxiq.audit.models import AuditEvent, Kind, Tally
+from fluxiq.audit.models import AuditEvent, Kind, Tally, TallyHour
 from fluxiq.audit.tests.base import TrailTestCase
 from fluxiq.origin import Origin
 
 NOON = datetime(2026, 2, 3, 12, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
+migration = import_module("fluxiq.audit.migrations.0006_tally_hours")
 
 
 class TallyTests(TrailTestCase):
@@ -104,3 +109,38 @@ class TallyTests(TrailTestCase):
         tallies.store()
         with mock.patch.object(tallies, "BATCH", 10):
             assert len(self.told(NOON + 75 * SECOND)) == 25
+
+    def hours(self) -> list[tuple[datetime, int]]:
+        rows = TallyHour.objects.filter(kind=Kind.SIGN_IN_FAILED).order_by("hour")
+        return list(rows.values_list("hour", "count"))
+
+    def test_what_is_told_is_added_to_its_hour_whoever_it_was(self) -> None:
+        for minute, who in ((0, "usr_a"), (0, "usr_b"), (59, "usr_a"), (60, "usr_a")):
+            self.count(2, NOON + timedelta(minutes=minute), object_id=who)
+        tallies.store()
+        self.told(NOON + timedelta(minutes=3))
+        assert self.hours() == [(NOON, 4)]
+        self.told(NOON + timedelta(hours=2))
+        assert self.hours() == [(NOON, 6), (NOON + timedelta(hours=1), 2)]
+
+    def test_what_could_not_be_told_is_in_no_hour(self) -> None:
+        self.count(2)
+        tallies.store()
+        with (
+            mock.patch.object(tallies, "record", side_effect=RuntimeError),
+            pytest.raises(RuntimeError),
+        ):
+            self.told(NOON + 75 * SECOND)
+        assert self.hours() == []
+        self.told(NOON + 75 * SECOND)
+        assert self.hours() == [(NOON, 2)]
+
+    def test_the_migration_adds_up_what_the_trail_holds_already(self) -> None:
+        self.count(3)
+        tallies.store()
+        self.told(NOON + 75 * SECOND)
+        before = self.hours()
+        TallyHour.objects.all().delete()
+        with self.at(NOON + timedelta(days=20)):
+            migration.add_up(apps, SimpleNamespace(connection=connection))
+        assert self.hours() == before == [(NOON, 3)]

@@ -10,7 +10,7 @@ from fluxiq.audit import retention
 
 
 class Command(commands.Command):
-    """`prune_audit_log --keep 400d`."""
+    """`prune_audit_log --keep 400d [--yes]`."""
 
     help = (
         "Remove events that were exported so long ago or longer. On PostgreSQL it has to connect"
@@ -24,11 +24,15 @@ class Command(commands.Command):
             required=True,
             help="How long an event stays after its export: 400d, 24h; 0 for not at all.",
         )
+        commands.ask_first(parser)
 
-    def perform(self, keep: str, **options: Any) -> dict[str, int]:
+    def perform(self, keep: str, *, yes: bool, **options: Any) -> dict[str, int]:
         kept = commands.duration(keep, may_be_zero=True)
+        count = retention.count(kept)
+        if count:
+            self.confirm(f"Remove {count} events of the audit trail, for good?", yes=yes)
         try:
-            with commands.progress(retention.count(kept), "events") as step:
+            with commands.progress(count, "events") as step:
                 return asdict(retention.prune(kept, step))
         except rings.InvalidRing as error:
             raise CommandError(str(error)) from error

@@ -1,0 +1,403 @@
+"""A month in the life of the demo, so that every page of the staff console has something to show.
+
+Names, counts and times of day are the same at each making; they end at the hour it is made in. The
+keys' secrets are thrown away, and nobody holds a token of the sessions: nothing of it lets anybody
+in. Whoever is written here has a password that cannot be used.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from random import Random
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth.models import Group
+from django.db import transaction
+from django.utils import timezone
+
+from accounts.models import User
+from authn import keys
+from authn.models import ApiKey, ApiKeyUsage, Session
+from authn.models.api_key import peppers
+from authn.models.usage import HourOfUse
+from fluxiq import ids
+from fluxiq.audit import tallies
+from fluxiq.audit.models import AuditEvent, Kind
+from fluxiq.scopes import Role, Scope, ServiceScope
+from merchants.models import Membership, Merchant, PaymentAccount
+
+MERCHANT_NAME, MERCHANT_DOCUMENT = "Mercado Estrela", "11444777000161"
+MEMBERS = {
+    Role.OWNER: ("Estela Prado", "98765432100"),
+    Role.MANAGER: ("Márcio Leal", "24681357928"),
+    Role.OPERATOR: ("Odete Nunes", "13579246828"),
+}
+STAFF = {
+    "support": ("Ravi, of support", "31415926590"),
+    "security": ("Selma, of security", "27182818205"),
+    "auditor": ("Aldo, the auditor", "16180339805"),
+}
+
+DAYS = 30
+_SEED = 20260203
+_DAY, _HOUR = timedelta(days=1), timedelta(hours=1)
+_REFRESHED = timedelta(days=7)
+_BROWSERS = (
+    "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
+    "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 Safari/605.1.15",
+    "Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15 Mobile/15E148",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Story:
+    """What became of one key. Times are days from now: of the past where they say `ago`."""
+
+    name: str
+    permissions: Sequence[str]
+    made_ago: float
+    size: int = 0  # of its use; about as many requests in a quiet hour
+    used_from: float = DAYS  # days ago
+    used_until: float = 0
+    used_ago: float | None = None  # its last use, where that is not told by the counts
+    expires_in: float | None = None
+    revoked_ago: float | None = None  # below 0: in its grace
+    reason: str = ""
+    refused: int = 60  # one request in so many
+    succeeds: str = ""
+    changes: Mapping[str, Any] = field(default_factory=dict)
+
+
+_READ = (Scope.ACCOUNTS_READ, Scope.PIX_READ, Scope.TRANSACTIONS_READ)
+_PAY = (*_READ, Scope.PIX_WRITE, Scope.TRANSFERS_WRITE)
+_BAKERY = (
+    _Story("Shop", _PAY, 210, size=90),
+    _Story("Back office", _READ, 353, size=25, expires_in=12),
+    _Story("Till", _PAY, 95, size=40, used_until=0.4, revoked_ago=-0.6, reason="rotated"),
+    _Story("Till", _PAY, 0.4, size=45, used_from=0.4, succeeds="Till"),
+    _Story(
+        "Old till",
+        _PAY,
+        300,
+        size=30,
+        used_until=4,
+        revoked_ago=4,
+        reason="the till was stolen",
+    ),
+    _Story("Trial", _READ, 395, used_ago=41, expires_in=-30),
+    _Story("Accountant", (Scope.TRANSACTIONS_READ,), 365, used_ago=120),
+    _Story("New website", _PAY, 6),
+    _Story(
+        "Warehouse scanner",
+        (Scope.PIX_READ,),
+        160,
+        size=12,
+        refused=6,
+        changes={"allowed_ips": ["192.0.2.0/24"], "rate_limit": 300},
+    ),
+)
+_MARKET = (
+    _Story("Checkout", _PAY, 120, size=70),
+    _Story("Reports", _READ, 60, size=8, refused=9, expires_in=25),
+    _Story("Webhooks", (Scope.WEBHOOKS_READ, Scope.WEBHOOKS_WRITE), 44),
+    _Story(
+        "Found in a public repository",
+        _PAY,
+        80,
+        size=20,
+        used_until=9,
+        revoked_ago=9,
+        reason="found in a public repository",
+    ),
+)
+_SERVICE = _Story("Ledger", (ServiceScope.TOKENS_INTROSPECT,), 90, size=150, refused=200)
+
+
+@transaction.atomic
+def write(merchant: Merchant, people: Sequence[User], superuser: User) -> bool:
+    """Write the month of the demo's merchant and of a second one, unless that was done before.
+
+    `people` are the merchant's, its owner first. Returns whether it was written here.
+    """
+    if Merchant.objects.filter(document=MERCHANT_DOCUMENT).exists():
+        return False
+    market = Merchant.objects.create(
+        name=MERCHANT_NAME, document=MERCHANT_DOCUMENT, created_at=_long_ago()
+    )
+    for name in ("Sales", "Suppliers"):
+        PaymentAccount.objects.open(market, name)
+    members = [_member(market, role, *who) for role, who in MEMBERS.items()]
+    staff = [_staff(group, *who) for group, who in STAFF.items()]
+    _Month().write(
+        [(merchant, people, _BAKERY), (market, members, _MARKET), (None, [superuser], (_SERVICE,))],
+        [superuser, *staff],
+    )
+    return True
+
+
+def _long_ago() -> datetime:
+    return timezone.now() - 400 * _DAY
+
+
+def _user(name: str, document: str, **fields: Any) -> User:
+    """The user of that document, made without a password where there is none.
+
+    Made past the trail: they are told to be there since before it begins.
+    """
+    found = User.objects.for_document(document)
+    if found is None:
+        found = User(document=document, name=name, created_at=_long_ago(), **fields)
+        found.set_unusable_password()
+        User.objects.bulk_create([found])
+    return found
+
+
+def _member(merchant: Merchant, role: Role, name: str, document: str) -> User:
+    user = _user(name, document)
+    Membership.objects.create(
+        merchant=merchant,
+        user=user,
+        document=document,
+        name=name,
+        role=role,
+        status=Membership.Status.ACTIVE,
+        created_at=_long_ago(),
+    )
+    return user
+
+
+def _staff(group: str, name: str, document: str) -> User:
+    user = _user(name, document, is_staff=True)
+    user.groups.add(*Group.objects.filter(name=group))
+    return user
+
+
+class _Month:
+    """What is gathered to be written at once."""
+
+    def __init__(self) -> None:
+        self.now = timezone.now()
+        self.random = Random(_SEED)  # noqa: S311 - of a story, not of a secret
+        self.events: list[AuditEvent] = []
+        self.sessions: list[Session] = []
+        self.keys: list[ApiKey] = []
+        self.hours: list[HourOfUse] = []
+
+    def write(
+        self,
+        owners: Sequence[tuple[Merchant | None, Sequence[User], Sequence[_Story]]],
+        staff: Sequence[User],
+    ) -> None:
+        """Tell all of it, and write it."""
+        for merchant, people, stories in owners:
+            self._tell_keys(merchant, people[0], stories)
+            if merchant is not None:
+                self._tell_people(merchant, people)
+        self._tell_staff(staff)
+        self._tell_failures([user for _, people, _ in owners for user in people])
+        ApiKey.objects.bulk_create(self.keys)
+        Session.objects.bulk_create(self.sessions)
+        ApiKeyUsage.objects.add("the demo's month", self.hours)
+        AuditEvent.objects.bulk_create(sorted(self.events, key=lambda event: event.pk))
+
+    def _ago(self, days: float) -> datetime:
+        return self.now - days * _DAY
+
+    def _event(self, kind: Kind, at: datetime, **fields: Any) -> None:
+        if at < self._ago(DAYS):
+            return
+        pk = ids.new(ids.Prefix.EVENT, at)
+        self.events.append(AuditEvent(id=pk, kind=kind, at=at, **fields))
+
+    # Keys
+
+    def _tell_keys(self, merchant: Merchant | None, owner: User, stories: Sequence[_Story]) -> None:
+        by_name: dict[str, ApiKey] = {}
+        for story in stories:
+            api_key = self._key(story, merchant, owner, by_name.get(story.succeeds))
+            by_name[story.name] = api_key
+            self.keys.append(api_key)
+            self.hours += self._hours_of(api_key, story)
+            self._tell_key(api_key, owner, story)
+
+    def _key(
+        self, story: _Story, merchant: Merchant | None, owner: User, before: ApiKey | None
+    ) -> ApiKey:
+        secret = keys.generate(settings.FLUXIQ_ENVIRONMENT)
+        # Whoever was not used lately stands under the oldest pepper that there is.
+        pepper = peppers()[0 if story.size and not story.used_until else -1]
+        made_at = self._ago(story.made_ago)
+        used_ago = story.used_until if story.size else story.used_ago
+        return ApiKey(
+            id=ids.new(ids.Prefix.API_KEY, made_at),
+            merchant=merchant,
+            name=story.name,
+            digest=pepper.digest(secret),
+            pepper_id=pepper.id,
+            hint=keys.hint(secret),
+            permissions=[str(permission) for permission in story.permissions],
+            created_at=made_at,
+            created_by=owner,
+            expires_at=None if story.expires_in is None else self._ago(-story.expires_in),
+            last_used_at=None if used_ago is None else self._ago(used_ago),
+            last_used_address="" if used_ago is None else self._address(),
+            revoked_at=None if story.revoked_ago is None else self._ago(story.revoked_ago),
+            revoked_reason=story.reason,
+            rotated_from=before,
+            **story.changes,
+        )
+
+    def _hours_of(self, api_key: ApiKey, story: _Story) -> Iterator[HourOfUse]:
+        """Counts like a shop's: more by day than by night, fewer at the weekend."""
+        if not story.size:
+            return
+        this = self.now.replace(minute=0, second=0, microsecond=0)
+        first, last = int(story.used_from * 24), int(story.used_until * 24)
+        for ago in range(last, first + 1):
+            hour = this - ago * _HOUR
+            there = timezone.localtime(hour, timezone.get_fixed_timezone(-180))
+            busy = max(1, 11 - abs(14 - there.hour))
+            share = 0.35 if there.weekday() == 6 else 0.7 if there.weekday() == 5 else 1.0  # noqa: PLR2004 - Sunday, Saturday
+            admitted = round(story.size * busy * share * self.random.uniform(0.4, 0.6))
+            limited = 15 * story.size if self.random.random() < 0.01 else 0  # noqa: PLR2004 - of a hundred hours
+            refused = admitted // story.refused + self.random.randrange(3)
+            yield HourOfUse(api_key.pk, hour, admitted, refused, limited)
+
+    def _tell_key(self, api_key: ApiKey, owner: User, story: _Story) -> None:
+        about = {
+            "object_id": api_key.pk,
+            "merchant_id": api_key.merchant_id or "",
+            "actor_kind": "user",
+            "actor_id": owner.pk,
+            "address": self._address(),
+            "user_agent": _BROWSERS[0],
+        }
+        shown = {"name": story.name, "permissions": api_key.permissions, "hint": api_key.hint}
+        if api_key.rotated_from_id:
+            about["object_id"] = api_key.rotated_from_id
+            self._event(
+                Kind.API_KEY_ROTATED,
+                api_key.created_at,
+                after={"rotated_to": api_key.pk, "hint": api_key.hint},
+                **about,
+            )
+            return
+        self._event(Kind.API_KEY_ISSUED, api_key.created_at, after=shown, **about)
+        if story.revoked_ago is not None and story.revoked_ago > 0:
+            at = self._ago(story.revoked_ago)
+            self._event(Kind.API_KEY_REVOKED, at, after={"reason": story.reason}, **about)
+            self._event(
+                Kind.API_KEY_USED_PAST_END,
+                at + _HOUR,
+                after={"revoked_at": at.isoformat(), "expires_at": None},
+                **(about | {"actor_kind": "api_key", "actor_id": api_key.pk}),
+            )
+
+    # People
+
+    def _address(self) -> str:
+        """An address of those that documents use (RFC 5737, RFC 3849)."""
+        host = self.random.randrange(1, 255)
+        nets = ("192.0.2.", "198.51.100.", "203.0.113.", "2001:db8::")
+        return f"{self.random.choice(nets)}{host}"
+
+    def _tell_people(self, merchant: Merchant, people: Sequence[User]) -> None:
+        for number, user in enumerate(people):
+            for day in range(DAYS - 2, -1, -(number + 1)):
+                at = self._ago(day + self.random.uniform(0.05, 0.4))
+                self._tell_session(user, at, day)
+        owner, operator = people[0], people[-1]
+        self._event(
+            Kind.MERCHANT_CHANGED,
+            self._ago(11.3),
+            object_id=merchant.pk,
+            merchant_id=merchant.pk,
+            actor_kind="user",
+            actor_id=owner.pk,
+            address=self._address(),
+            before={"name": f"{merchant.name} Ltda"},
+            after={"name": merchant.name},
+        )
+        for days, count in ((1.2, 3), (5.4, 1), (8.1, 7)):
+            self._event(
+                Kind.PERMISSION_REFUSED,
+                self._minute(days),
+                merchant_id=merchant.pk,
+                actor_kind="user",
+                actor_id=operator.pk,
+                address=self._address(),
+                after={"count": count, "required_permission": "accounts:write"},
+            )
+
+    def _tell_session(self, user: User, at: datetime, day: int) -> None:
+        session = Session(
+            id=ids.new(ids.Prefix.SESSION, at),
+            user=user,
+            created_at=at,
+            last_used_at=min(at + self.random.uniform(0.01, 0.04) * _DAY, self.now),
+            address=self._address(),
+            user_agent=self.random.choice(_BROWSERS),
+        )
+        session.expires_at = session.last_used_at + _REFRESHED
+        about = {
+            "object_id": session.pk,
+            "actor_kind": "user",
+            "actor_id": user.pk,
+            "address": session.address,
+            "user_agent": session.user_agent,
+        }
+        started = {"user_id": user.pk, "second_factor": ""}
+        self._event(Kind.SESSION_STARTED, at, after=started, **about)
+        if day in (3, 17):
+            self._end(session, "refresh token reused", about)
+            stolen = {"user_id": user.pk, "signed_in_from": session.address}
+            about["address"] = self._address()
+            self._event(Kind.SESSION_REUSE_DETECTED, session.last_used_at, after=stolen, **about)
+        elif day > 1 and self.random.random() < 0.8:  # noqa: PLR2004 - of ten people, eight log out
+            self._end(session, "logged out", about)
+        self.sessions.append(session)
+
+    def _end(self, session: Session, reason: str, about: Mapping[str, Any]) -> None:
+        session.ended_at, session.ended_reason = session.last_used_at, reason
+        after = {"reason": reason, "user_id": session.user_id}
+        self._event(Kind.SESSION_ENDED, session.last_used_at, after=after, **about)
+
+    def _tell_staff(self, staff: Sequence[User]) -> None:
+        for number, user in enumerate(staff):
+            for day in range(DAYS - 3, -1, -(number + 2)):
+                self._event(
+                    Kind.STAFF_SIGNED_IN,
+                    self._ago(day + self.random.uniform(0.1, 0.4)),
+                    object_id=user.pk,
+                    actor_kind="staff",
+                    actor_id=user.pk,
+                    address=self._address(),
+                    user_agent=_BROWSERS[0],
+                )
+
+    def _minute(self, days: float) -> datetime:
+        return self._ago(days).replace(second=0, microsecond=0)
+
+    def _tell_failures(self, people: Sequence[User]) -> None:
+        """Wrong passwords now and then, and a night of guessing."""
+        attacked, night = people[0], 2.2
+        told = [
+            (Kind.SIGN_IN_FAILED, self._minute(day + self.random.uniform(0.1, 0.9)), 1, user)
+            for day in range(DAYS - 1)
+            for user in self.random.sample(list(people), self.random.randrange(3))
+        ]
+        for minute in range(14):
+            at = self._minute(night) + minute * timedelta(minutes=1)
+            told.append((Kind.SIGN_IN_FAILED, at, 1, attacked))
+            told.append((Kind.SIGN_IN_THROTTLED, at, self.random.randrange(1, 5), attacked))
+        tallies.add_to_hours((kind, at, count) for kind, at, count, _ in told)
+        for kind, at, count, user in told:
+            self._event(
+                kind,
+                at,
+                object_id=user.pk,
+                actor_kind=tallies.ANYBODY[0],
+                address=self._address(),
+                after={"count": count},
+            )
