@@ -28,8 +28,7 @@ def read(query: str, values: Sequence[Any]) -> Rows:
             return list(cursor.fetchall())
     with django.wrap_database_errors:
         if django.connection is None and django.pool is not None:
-            django.pool.open()
-            taken = django.pool.getconn()
+            taken = django.take()
             try:
                 return _rows(taken, query, values)
             finally:
