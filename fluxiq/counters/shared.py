@@ -159,6 +159,10 @@ class SharedCounters(Counters):
                 if names:
                     self._server.call("DEL", *names)
 
+    def is_degraded(self) -> bool:
+        """Whether the server is away, so that this host counts for itself. See `Counters`."""
+        return not self._server.takes_counts() and not self._fallback.is_degraded()
+
     @property
     def places(self) -> tuple[Counters, ...]:
         """Itself, for the server's tallies, and this host's, for those of when it was away."""
