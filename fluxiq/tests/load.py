@@ -38,6 +38,7 @@ class Client:
     threads: int = 1
     keep_alive: bool = True
     pause: float = 0.0  # seconds, after each answer
+    source: str = "127.0.0.1"  # the address that it comes from
     times: int = 0  # by all threads together; 0 is until it is stopped
 
 
@@ -150,7 +151,8 @@ class _Asker(threading.Thread):
         headers = client.each[turn % len(client.each)] if client.each else client.headers
         connection = self._connections.get(port)
         if connection is None:
-            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=TIMEOUT)
+            source = (client.source, 0)
+            connection = http.client.HTTPConnection("127.0.0.1", port, TIMEOUT, source)
             self._connections[port] = connection
         asked = time.monotonic()
         try:
