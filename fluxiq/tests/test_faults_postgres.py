@@ -66,6 +66,7 @@ def outage(service: Service, postgres: Fallible, failure: str, seconds: float) -
     )
     with Connections(postgres.url) as connections, Load(*clients) as load:
         time.sleep(0.5)
+        failing = time.monotonic()
         FAILURES[failure](postgres)
         down = time.monotonic()
         time.sleep(seconds)
@@ -79,7 +80,7 @@ def outage(service: Service, postgres: Fallible, failure: str, seconds: float) -
         if seen.status != (401 if seen.client == "nobody" else 200)
     ]
     return Outage(
-        [seen for seen in load.seen if seen.asked + seen.seconds < down],
+        [seen for seen in load.seen if seen.asked + seen.seconds < failing],
         # What was asked just before may have been under way, and answered.
         [seen for seen in load.seen if down < seen.asked and seen.asked + seen.seconds < up],
         [seen for seen in load.seen if seen.asked > back + BACK_SECONDS],
