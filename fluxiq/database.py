@@ -32,8 +32,7 @@ def rows_of(query: str, values: Values) -> Rows:
             return list(cursor.fetchall())
     with django.wrap_database_errors:
         if django.connection is None and django.pool is not None:
-            django.pool.open()
-            taken = django.pool.getconn()
+            taken = django.take()
             try:
                 return _rows(taken, query, values)
             finally:

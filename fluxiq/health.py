@@ -1,9 +1,12 @@
 """Is this process alive, and is it ready? For load balancers; not counted, and no secrets."""
 
+import sqlite3
+
 from django.db import Error, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, JsonResponse
 
+from fluxiq import counters
 from fluxiq.errors import ServiceUnavailable, render
 
 NO_STORE = {"Cache-Control": "no-store"}
@@ -17,7 +20,8 @@ def live(request: HttpRequest) -> JsonResponse:
 
 
 def ready(request: HttpRequest) -> JsonResponse:
-    """200 when the database answers and every migration is applied, else 503."""
+    """200 when the database answers, every migration is applied and requests can be counted, else
+    503. `degraded` is as ready, but counts on this host alone: the server of the counts is away."""
     global _migrated  # noqa: PLW0603 - asked often, and a "yes" stays one
     try:
         with connection.cursor() as cursor:
@@ -29,7 +33,14 @@ def ready(request: HttpRequest) -> JsonResponse:
         return _not_ready(request, "database", "unreachable")
     if not _migrated:
         return _not_ready(request, "migrations", "not applied")
-    return JsonResponse({"data": {"status": "ready"}}, headers=NO_STORE)
+    try:
+        degraded = counters.of_requests().is_degraded()
+    except sqlite3.Error:
+        return _not_ready(request, "counters", "unusable")
+    data = (
+        {"status": "degraded", "counters": "this host alone"} if degraded else {"status": "ready"}
+    )
+    return JsonResponse({"data": data}, headers=NO_STORE)
 
 
 def _not_ready(request: HttpRequest, part: str, state: str) -> JsonResponse:

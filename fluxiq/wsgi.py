@@ -20,9 +20,16 @@ from django.urls import ResolverMatch, resolve, set_script_prefix
 from django.utils.log import log_response
 from django.utils.module_loading import import_string
 
+from fluxiq.postgresql import patience
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "fluxiq.settings.local")
 
 MAX_CHUNKED_BODY = 64 * 1024
+
+# Seconds that the database has for an answer: to what the API asks, which takes milliseconds; to a
+# page of the staff console, or work beside the requests.
+API_PATIENCE = 2.0
+PATIENCE = 10.0
 
 _CHARSET = re.compile(r";\s*charset\s*=[^;]*", re.IGNORECASE)
 
@@ -81,6 +88,7 @@ class Handler(WSGIHandler):
         if environ.get("SCRIPT_NAME"):
             set_script_prefix(environ["SCRIPT_NAME"])
         request = self.request_class(environ)
+        patience.of_thread(None if request.path_info.startswith("/admin/") else API_PATIENCE)
         response: Any = self._middleware_chain(request)  # type: ignore[attr-defined]
         response._resource_closers += (request.close, close_old_connections)
         if response.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
@@ -113,6 +121,7 @@ def refuse_misconfiguration() -> None:
 
 
 django.setup(set_prefix=False)
+patience.of_process(PATIENCE)
 application = Utf8Alone(ChunkedBodies(Handler()))
 refuse_misconfiguration()
 for start in settings.WORKER_STARTS:

@@ -12,18 +12,29 @@ logger = logging.getLogger("fluxiq.counters")
 
 
 class Breaker:
-    """Whether a server is left alone because it failed; one for each server and process."""
+    """Whether a server is left alone because it failed; one for each server and process.
 
-    def __init__(self, server: str, probe_seconds: float) -> None:
+    The log tells what is done `meanwhile`, and `afterwards`.
+    """
+
+    def __init__(
+        self,
+        server: str,
+        probe_seconds: float,
+        *,
+        meanwhile: str = "counting on this host",
+        afterwards: str = "counting is shared again",
+    ) -> None:
         self._server = server
         self._probe_seconds = probe_seconds
+        self._meanwhile, self._afterwards = meanwhile, afterwards
         self._open = False
         self._next_probe = 0.0
         self._prober: int | None = None
 
     @property
     def is_open(self) -> bool:
-        """True while the server is away and counting is local to this host."""
+        """True while the server is away, and left alone."""
         return self._open
 
     def open(self, error: Exception) -> None:
@@ -33,10 +44,11 @@ class Breaker:
             self._next_probe = time.monotonic() + self._probe_seconds
         if not was_open:
             logger.warning(
-                "%s is away (%s: %s): counting on this host",
+                "%s is away (%s: %s): %s",
                 self._server,
                 type(error).__name__,
                 error,
+                self._meanwhile,
             )
 
     def close(self) -> None:
@@ -44,7 +56,7 @@ class Breaker:
         with process_lock:
             was_open, self._open = self._open, False
         if was_open:
-            logger.warning("%s is back: counting is shared again", self._server)
+            logger.warning("%s is back: %s", self._server, self._afterwards)
 
     @contextmanager
     def probe(self) -> Iterator[bool]:

@@ -133,6 +133,11 @@ class EmbeddedCounters(Counters):
         self._file.execute(_CLEAR)
         self._file.execute(_CLEAR_TALLIES)
 
+    def is_degraded(self) -> bool:
+        """No: there is nothing else that it could count with. Raises as `Counters` says."""
+        self.set("probe", 1, 1)
+        return False
+
     @property
     def places(self) -> tuple[Counters, ...]:
         """Itself."""

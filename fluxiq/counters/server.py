@@ -94,6 +94,14 @@ class Server:
             self._leave_rider()
         return answers
 
+    def takes_counts(self) -> bool:
+        """Whether the server counts, found out now. One that is left alone is tried when due."""
+        try:
+            self._guard(self._count, self._probe_key, 1, 1000)
+        except ServerAway:
+            return False
+        return True
+
     def _probe(self) -> bool:
         with self.breaker.probe() as mine:
             if not mine:

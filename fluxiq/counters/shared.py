@@ -165,6 +165,10 @@ class SharedCounters(Counters):
         seconds, microseconds = self._server.call("EVAL", TIME, 1, self.make_key("time"))
         return int(seconds) + int(microseconds) / 1_000_000
 
+    def is_degraded(self) -> bool:
+        """Whether the server is away, so that this host counts for itself. See `Counters`."""
+        return not self._server.takes_counts() and not self._fallback.is_degraded()
+
     @property
     def places(self) -> tuple[Counters, ...]:
         """Itself, for the server's tallies, and this host's, for those of when it was away."""

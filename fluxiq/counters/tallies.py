@@ -48,6 +48,13 @@ class Counters(BaseCache):
 
     memory: Memory | None = None  # of verified callers; None where nothing is remembered
 
+    def is_degraded(self) -> bool:
+        """Whether it counts elsewhere than it is meant to, found out by counting something now.
+
+        Raises sqlite3.Error where it cannot count at all.
+        """
+        raise NotImplementedError
+
     @property
     def places(self) -> "tuple[Counters, ...]":
         """The counters where tallies wait to be moved."""

@@ -10,6 +10,7 @@ from django.core.exceptions import ImproperlyConfigured
 from fluxiq.addresses import parse_networks
 from fluxiq.counters.naming import PlainName
 from fluxiq.logs import CONFIG
+from fluxiq.postgresql.patience import PatientConnection
 from fluxiq.settings.console import *  # noqa: F403 - a part of this file, by its subject
 from fluxiq.settings.environment import Environment
 
@@ -68,6 +69,7 @@ def database(url: str) -> dict[str, Any]:
             " PRAGMA foreign_keys=ON;",
         }
     elif config["ENGINE"].endswith("postgresql"):
+        config["ENGINE"] = "fluxiq.postgresql"
         config["CONN_MAX_AGE"] = 0  # the pool keeps connections
         options.setdefault("connect_timeout", 3)
         # A pooler that hands a connection on between transactions loses what lives longer than one:
@@ -81,6 +83,10 @@ def database(url: str) -> dict[str, Any]:
             # One beyond the threads: for what a worker does beside its requests.
             "max_size": env.int("DATABASE_POOL_SIZE", env.int("WEB_THREADS", 4) + 1),
             "timeout": 2,
+            # A connection that could not be opened for so long is opened anew when it is asked for:
+            # the pool's own pauses between its tries grow longer than any outage that was short.
+            "reconnect_timeout": 1,
+            "connection_class": PatientConnection,
         }
     else:
         raise ImproperlyConfigured("DATABASE_URL must be a sqlite: or postgres: URL")

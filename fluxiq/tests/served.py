@@ -162,7 +162,7 @@ def _seeded_file(secrets: tuple[str, ...]) -> tuple[Path, dict[str, Any]]:
     scratch = Path(tempfile.mkdtemp(prefix="fluxiq-seeded-"))
     atexit.register(shutil.rmtree, scratch)
     file = scratch / "db.sqlite3"
-    return file, _seed(f"sqlite:///{file}", secrets, scratch)
+    return file, seed(f"sqlite:///{file}", secrets, scratch)
 
 
 @cache
@@ -172,10 +172,11 @@ def _seeded_database(postgres: str, secrets: tuple[str, ...]) -> tuple[str, dict
     atexit.register(lifetime.close)
     url = lifetime.enter_context(database(Engine(postgres)))
     scratch = lifetime.enter_context(tempfile.TemporaryDirectory(prefix="fluxiq-seeded-"))
-    return urlsplit(url).path.lstrip("/"), _seed(url, secrets, Path(scratch))
+    return urlsplit(url).path.lstrip("/"), seed(url, secrets, Path(scratch))
 
 
-def _seed(url: str, secrets: tuple[str, ...], scratch: Path) -> dict[str, Any]:
+def seed(url: str, secrets: tuple[str, ...], scratch: Path) -> dict[str, Any]:
+    """Migrate that database and fill it; what the demo told."""
     environment = {
         **dict(zip(SECRETS, secrets, strict=True)),
         "DATABASE_URL": url,

@@ -1,6 +1,7 @@
 """Live and ready: for load balancers, public, uncounted, without a secret."""
 
 import json
+import sqlite3
 from typing import Any
 from unittest import mock
 
@@ -61,6 +62,18 @@ class HealthTests(TestCase):
         with mock.patch(plan, return_value=[("a migration", False)]):
             self.assert_not_ready(self.client.get("/readyz"), "migrations")
         assert self.client.get("/readyz").status_code == 200
+
+    def test_degraded_while_this_host_counts_for_itself(self) -> None:
+        with mock.patch("fluxiq.counters.of_requests") as of_requests:
+            of_requests().is_degraded.return_value = True
+            response = self.client.get("/readyz")
+        data = {"status": "degraded", "counters": "this host alone"}
+        assert (response.status_code, response.json()) == (200, {"data": data})
+
+    def test_not_ready_where_requests_cannot_be_counted(self) -> None:
+        with mock.patch("fluxiq.counters.of_requests") as of_requests:
+            of_requests().is_degraded.side_effect = sqlite3.OperationalError(SECRET)
+            self.assert_not_ready(self.client.get("/readyz"), "counters")
 
     def test_they_are_public_and_ask_for_no_credential(self) -> None:
         for url in ("/healthz", "/readyz"):

@@ -1,0 +1,160 @@
+"""Valkey killed and frozen under load: nobody notices but who reads /readyz."""
+
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from redis import Redis
+
+from fluxiq.tests.faults import Fallible, fallible_valkey
+from fluxiq.tests.load import Client, Load, Seen, bearer, by_window, slowest, statuses
+from fluxiq.tests.served import NO_LIMITS, SERVERS, Service, serving
+
+pytestmark = pytest.mark.engine
+
+API = "/api/v1"
+LIMIT = 15  # requests of a key in a window, which is a second here: an outage has many
+SLOWEST = 0.5  # seconds; what `make prove` holds, which has the machine to itself
+SLOWEST_AMONG_OTHERS = 2.0
+KEPT_SECONDS = 4  # for which the server keeps the count of a window that is over, at least
+NOTICED_SECONDS = 1.5  # in which every worker counts on this host
+BACK_SECONDS = 2.0  # after the server is, in which every worker counts there again
+FAILURES = {"frozen": Fallible.freeze, "killed": Fallible.kill}
+LIMITED = ("on one connection", "on many")
+
+
+@dataclass(frozen=True)
+class Outage:
+    """What the clients saw, the moments between which the server was away, and what it had counted
+    in each window by the end."""
+
+    seen: list[Seen]
+    down: float
+    up: float
+    revoked: float
+    counted: Counter[int]
+
+    def of(self, client: str) -> list[Seen]:
+        """What one client saw."""
+        return [seen for seen in self.seen if seen.client == client]
+
+    def windows(self, client: str, first: float, last: float) -> Iterator[tuple[int, Counter[int]]]:
+        """The windows of a client's limit that began and ended between these moments."""
+        for end, answers in by_window(self.of(client)).items():
+            if _wall(first) <= end - 1 and end <= _wall(last):
+                yield end, answers
+
+
+def _wall(moment: float) -> float:
+    """A moment of the monotonic clock in Unix time."""
+    return time.time() - time.monotonic() + moment
+
+
+@contextmanager
+def service_on_valkey() -> Iterator[tuple[Service, Fallible]]:
+    """Four workers on PostgreSQL and a Valkey that may fail."""
+    limits = {"RATE_LIMIT_API_KEY": f"{LIMIT}/s", "RATE_LIMIT_SERVICE_KEY": "1000/s"}
+    with (
+        fallible_valkey() as valkey,
+        serving(SERVERS, {**NO_LIMITS, **limits, "REDIS_URL": valkey.url}) as service,
+    ):
+        yield service, valkey
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[tuple[Service, Fallible]]:
+    """One service for all tests."""
+    with service_on_valkey() as both:
+        yield both
+
+
+def issue(service: Service, owner: str) -> dict[str, Any]:
+    """A new key of the demo's merchant."""
+    path = f"{API}/merchants/{service.demo['merchant_id']}/api-keys"
+    body = {"name": "Trial", "permissions": ["accounts:read"]}
+    key: dict[str, Any] = service.call("POST", path, owner, body).json["data"]
+    return key
+
+
+def outage(
+    service: Service, valkey: Fallible, failure: str, seconds: float, after: float
+) -> Outage:
+    """Let the server fail for so long, and look on for a while, as five clients ask. A key that is
+    in use is revoked meanwhile."""
+    ports = [service.gunicorn.port]
+    owner = service.sign_in()["access_token"]
+    one, other, doomed = (issue(service, owner) for _ in range(3))
+    verify = f"{API}/auth/verify"
+    clients = (
+        Client("on one connection", ports, verify, bearer(one["key"]), pause=0.015),
+        Client(
+            "on many", ports, verify, bearer(other["key"]), threads=2, keep_alive=False, pause=0.03
+        ),
+        Client("doomed", ports, verify, bearer(doomed["key"]), pause=0.1),
+        Client("ready", ports, "/readyz", pause=0.05, keep_alive=False),
+    )
+    keys = f"{API}/merchants/{service.demo['merchant_id']}/api-keys"
+    with Load(*clients) as load:
+        time.sleep(1.2)
+        FAILURES[failure](valkey)
+        down = time.monotonic()
+        time.sleep(0.3)
+        assert service.call("DELETE", f"{keys}/{doomed['id']}", owner).status == 204
+        revoked = time.monotonic()
+        time.sleep(seconds - 0.3)
+        valkey.bring_back()
+        up = time.monotonic()
+        time.sleep(after)
+        counted = counts(valkey.url)
+    return Outage(load.seen, down, up, revoked, counted)
+
+
+def counts(url: str) -> Counter[int]:
+    """What the server counted of all keys, by the end of the window."""
+    counted: Counter[int] = Counter()
+    with Redis.from_url(url, decode_responses=True) as server:
+        for name in server.scan_iter("*rl:api_key:*", count=1000):
+            counted[int(name[-10:]) + 1] += int(server.get(name) or 0)
+    return counted
+
+
+def check(seen: Outage, slowest_allowed: float) -> None:
+    """What holds of every outage."""
+    assert set(statuses(seen.seen)) == {200, 401, 429}
+    assert slowest(seen.seen) < slowest_allowed
+    assert not [a for a in seen.of("doomed") if a.asked > seen.revoked and a.status == 200]
+    again_of_all: set[int] = set()
+    for client in LIMITED:
+        away = dict(seen.windows(client, seen.down + NOTICED_SECONDS, seen.up))
+        again = dict(seen.windows(client, seen.up + BACK_SECONDS, seen.seen[-1].asked))
+        assert away
+        assert again
+        again_of_all.update(again)
+        for answers in (*away.values(), *again.values()):
+            assert answers[200] == min(LIMIT, answers.total()), (client, answers)
+        # The windows in which it went and came have a limit of each who counted.
+        for answers in by_window(seen.of(client)).values():
+            assert answers[200] <= 2 * LIMIT
+    ready = seen.of("ready")
+    for first, last, mode in (
+        (0.0, seen.down, "ready"),
+        (seen.down + NOTICED_SECONDS, seen.up, "degraded"),
+        (seen.up + BACK_SECONDS, float("inf"), "ready"),
+    ):
+        told = {a.note for a in ready if first < a.asked and a.asked + a.seconds < last}
+        assert told == {mode}
+    # Counted there again: all that was asked, by the whole host.
+    everybody = by_window(a for a in seen.seen if a.client != "ready" and a.status != 401)
+    whole = [
+        end for end, _ in seen.windows(LIMITED[0], seen.up + BACK_SECONDS, seen.seen[-1].asked)
+    ]
+    assert {end: everybody[end].total() for end in whole} == {e: seen.counted[e] for e in whole}
+
+
+@pytest.mark.parametrize("failure", FAILURES)
+def test_an_outage_is_noticed_by_no_client(running: tuple[Service, Fallible], failure: str) -> None:
+    check(outage(*running, failure, 3.5, 4.5), SLOWEST_AMONG_OTHERS)
