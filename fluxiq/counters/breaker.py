@@ -6,7 +6,9 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from fluxiq import metrics
 from fluxiq.counters.process import process_lock
+from fluxiq.metrics.families import BREAKER_OPEN, BREAKER_OPENINGS
 
 logger = logging.getLogger("fluxiq.counters")
 
@@ -32,6 +34,8 @@ class Breaker:
             was_open, self._open = self._open, True
             self._next_probe = time.monotonic() + self._probe_seconds
         if not was_open:
+            metrics.put(BREAKER_OPEN, 1)
+            metrics.add(BREAKER_OPENINGS)
             logger.warning(
                 "%s is away (%s: %s): counting on this host",
                 self._server,
@@ -44,6 +48,7 @@ class Breaker:
         with process_lock:
             was_open, self._open = self._open, False
         if was_open:
+            metrics.put(BREAKER_OPEN, 0)
             logger.warning("%s is back: counting is shared again", self._server)
 
     @contextmanager

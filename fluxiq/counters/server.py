@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from django.core.exceptions import ImproperlyConfigured
 from redis.exceptions import NoScriptError, RedisError, ResponseError
 
+from fluxiq import metrics
 from fluxiq.counters.breaker import Breaker
 from fluxiq.counters.cluster import Cluster, is_cluster
 from fluxiq.counters.process import process_lock
@@ -171,9 +172,13 @@ class Server:
 
     def _send(self, *command: str | bytes | int) -> Any:
         line, rider = self._line(), self._thread.rider
-        if rider is None:
-            return line.ask(command)
-        ridden, reply = line.ask_both(rider[0], command)
+        began = metrics.now()
+        try:
+            if rider is None:
+                return line.ask(command)
+            ridden, reply = line.ask_both(rider[0], command)
+        finally:
+            metrics.trip_ended("server", began)
         if isinstance(ridden, ResponseError):
             self._leave_rider()
         self._thread.rider = None
