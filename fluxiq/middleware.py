@@ -58,6 +58,7 @@ class OutermostMiddleware:
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
         self._security = SecurityMiddleware(get_response)
+        self._logs: bool = settings.LOG_REQUESTS
         self._headers = {scheme: self._security_headers(scheme) for scheme in ("http", "https")}
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
@@ -75,7 +76,7 @@ class OutermostMiddleware:
         request.request_id = origin.request_id  # type: ignore[attr-defined]
         with working_as(origin):
             response = self._redirect(request) or self.get_response(request)
-            if settings.LOG_REQUESTS:
+            if self._logs:
                 _log(request, response.status_code, began)
         set_headers(response, {"X-Request-ID": origin.request_id})
         set_missing_headers(response, self._headers[request.scheme or "http"])

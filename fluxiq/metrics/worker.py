@@ -22,6 +22,7 @@ def start() -> None:
     if listening is None and not settings.METRICS_TOKEN:
         return
     shared.begin(Path(settings.METRICS_DIRECTORY))
+    look_at_pool()
     _recurring.start()
     if listening is not None:
         endpoint.Server(listening).serve()
