@@ -4,8 +4,10 @@ from pathlib import Path
 
 from django.conf import settings
 
+from fluxiq import metrics
 from fluxiq.background import Recurring
 from fluxiq.metrics import endpoint, listener, shared
+from fluxiq.metrics.families import BREAKER_OPEN
 from fluxiq.metrics.sources import look_at_pool
 
 PERIOD = 1.0  # seconds between looks at what is not counted
@@ -22,6 +24,7 @@ def start() -> None:
     if listening is None and not settings.METRICS_TOKEN:
         return
     shared.begin(Path(settings.METRICS_DIRECTORY))
+    metrics.put(BREAKER_OPEN, 0)
     look_at_pool()
     _recurring.start()
     if listening is not None:
