@@ -1,4 +1,4 @@
-"""Traces, where OTEL_EXPORTER_OTLP_ENDPOINT asks for them, as a collector on this host gets them."""
+"""Traces, where OTEL_EXPORTER_OTLP_ENDPOINT asks for them, as a collector gets them."""
 
 import subprocess
 import sys
