@@ -73,8 +73,9 @@ def _replace(path: str, wrap: Callable[[Callable[..., Any]], Callable[..., Any]]
 def _span(tracer: Tracer, name: str, **options: Any) -> Iterator[None]:
     """A span for a block. Of what the block raises it tells the class alone: that is often an
     answer (401, 429), and may hold what a client sent."""
-    silent = {"record_exception": False, "set_status_on_exception": False}
-    with tracer.start_as_current_span(name, **silent, **options) as span:
+    with tracer.start_as_current_span(
+        name, record_exception=False, set_status_on_exception=False, **options
+    ) as span:
         try:
             yield
         except Exception as error:
