@@ -71,6 +71,7 @@ format: $(DEVELOPING) ## Rewrite the code in the project's format
 
 lock: $(DEVELOPING) ## Redo the lock files; make lock ARGS=--upgrade for newer versions
 	@$(COMPILE) $(ARGS) requirements.txt -o requirements.lock
+	@$(COMPILE) $(ARGS) requirements-tracing.txt -o requirements-tracing.lock
 	@$(COMPILE) $(ARGS) requirements-dev.txt -o requirements-dev.lock
 	@$(COMPILE) $(ARGS) bench/requirements.txt -o bench/requirements.lock
 

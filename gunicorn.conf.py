@@ -7,7 +7,8 @@ from typing import Any
 
 from gunicorn.glogging import Logger
 
-from fluxiq.logs import CONFIG
+from fluxiq.logs import logging_config
+from fluxiq.metrics import listener
 from fluxiq.settings.environment import Variables
 
 _environ = Variables(cache=False)
@@ -46,7 +47,13 @@ class NoAccessLog(Logger):  # type: ignore[misc]
 
 accesslog = None
 logger_class = NoAccessLog
-logconfig_dict = CONFIG  # what gunicorn says is masked like the rest
+logconfig_dict = logging_config("json" if _production else "console")  # masked like the rest
+
+
+def on_starting(server: Any) -> None:
+    """Before any worker is: the socket of METRICS_PORT, which they share."""
+    listener.open_once()
+
 
 limit_request_line = 4094
 limit_request_fields = 100

@@ -7,7 +7,9 @@ from typing import Any
 from django.conf import settings
 from django.contrib.auth.hashers import Argon2PasswordHasher
 
+from fluxiq import metrics
 from fluxiq.errors import ServiceUnavailable
+from fluxiq.metrics.families import HASHING_REFUSED
 from fluxiq.slots import NoSlot, slot
 
 WAIT_SECONDS = 2.0
@@ -37,8 +39,11 @@ class Argon2id(Argon2PasswordHasher):
         return bool(self._in_turn(super().verify, password, encoded))
 
     def _in_turn(self, work: Any, *arguments: str) -> Any:
+        began = metrics.now()
         try:
             with slot(Path(settings.HASHING_SLOTS_PATH), _at_once(), WAIT_SECONDS):
+                metrics.hashing_waited(began)
                 return work(*arguments)
         except NoSlot as error:
+            metrics.add(HASHING_REFUSED)
             raise ServiceUnavailable(retry_after=RETRY_AFTER) from error

@@ -25,8 +25,10 @@ from accounts.passwords import MAX_LENGTH as MAX_PASSWORD
 from authn import passwords, refusals, throttle
 from authn.models import ApiKey
 from authn.serializers import MAX_NETWORKS
+from fluxiq import metrics
 from fluxiq.addresses import parse_networks
 from fluxiq.errors import INVALID_LOGIN, RateLimited, ServiceUnavailable, Unauthorized
+from fluxiq.metrics.families import SIGN_INS
 from fluxiq.scopes import DESCRIPTIONS
 from fluxiq.theme import ModelForm
 from merchants.models import Merchant
@@ -55,6 +57,7 @@ def prove_staff(document: str, password: str) -> User:
     if not user.is_staff:
         with refusals.of_sign_in(document):
             throttle.Attempt(document).reserve()
+            metrics.add(SIGN_INS, "not_staff")
             raise Unauthorized(INVALID_LOGIN)
     return user
 

@@ -5,7 +5,9 @@ from django.db import IntegrityError, transaction
 
 from accounts.models import User
 from authn import passwords, refusals, throttle
+from fluxiq import metrics
 from fluxiq.errors import INVALID_INVITATION, Conflict, Unauthorized
+from fluxiq.metrics.families import SIGN_INS
 from merchants.models import Membership
 
 
@@ -22,8 +24,13 @@ def accept(*, invitation: str, document: str, password: str) -> Membership:
         user = User.objects.for_document(document)
         if membership is None or not membership.is_for(document):
             make_password(password)  # the time that a good invitation costs
+            metrics.add(SIGN_INS, "bad_invitation")
             raise Unauthorized(INVALID_INVITATION)
-        if user is not None and not (user.check_password(password) and user.is_active):
+        if user is not None and not user.check_password(password):
+            metrics.add(SIGN_INS, "wrong_password")
+            raise Unauthorized(INVALID_INVITATION)
+        if user is not None and not user.is_active:
+            metrics.add(SIGN_INS, "inactive")
             raise Unauthorized(INVALID_INVITATION)
         newcomer = user is None
         if user is None:

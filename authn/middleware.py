@@ -26,7 +26,7 @@ from authn.models.api_key import KeyRefused
 from authn.ratelimit import Bucket
 from authn.tokens import AccessToken
 from authn.usage import Use
-from fluxiq import origin
+from fluxiq import metrics, origin
 from fluxiq.errors import ApiError, PayloadTooLarge, RateLimited, ServiceUnavailable, Unauthorized
 from fluxiq.errors import render as render_error
 from fluxiq.http import Credential, set_headers
@@ -164,6 +164,7 @@ class Gate:
         """Record what was counted for the headers. Raises RateLimited."""
         self.counted_in = bucket
         self._record(usage)
+        metrics.bucket_counted(bucket.kind, usage.is_exceeded)
         if usage.is_exceeded:
             raise RateLimited(usage)
 

@@ -7,8 +7,10 @@ from django.db import transaction
 
 from accounts.models import User
 from authn import notices, refusals, sessions, throttle
+from fluxiq import metrics
 from fluxiq.audit import models as audit
 from fluxiq.errors import INVALID_LOGIN, Unauthorized, ValidationFailed
+from fluxiq.metrics.families import SIGN_INS
 
 
 def prove(document: str, password: str) -> User:
@@ -21,8 +23,13 @@ def prove(document: str, password: str) -> User:
         user = User.objects.for_document(document)
         if user is None:
             make_password(password)  # the time that a wrong password costs
+            metrics.add(SIGN_INS, "unknown_document")
             raise Unauthorized(INVALID_LOGIN)
-        if not user.check_password(password) or not user.is_active:
+        if not user.check_password(password):
+            metrics.add(SIGN_INS, "wrong_password")
+            raise Unauthorized(INVALID_LOGIN)
+        if not user.is_active:
+            metrics.add(SIGN_INS, "inactive")
             raise Unauthorized(INVALID_LOGIN)
     return user
 

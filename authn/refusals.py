@@ -8,10 +8,11 @@ from typing import Any
 from rest_framework.response import Response
 
 from accounts.models import User
-from fluxiq import errors
+from fluxiq import errors, metrics
 from fluxiq.audit import tallies
 from fluxiq.audit.models import Kind
 from fluxiq.errors import Forbidden, RateLimited, Unauthorized
+from fluxiq.metrics.families import SIGN_INS
 from fluxiq.principals import Principal
 
 
@@ -45,6 +46,7 @@ def _counted(user_id: Callable[[], str]) -> Iterator[None]:
         tallies.count(Kind.SIGN_IN_FAILED, object_id=user_id())
         raise
     except RateLimited:
+        metrics.add(SIGN_INS, "throttled")
         tallies.count(Kind.SIGN_IN_THROTTLED, object_id=user_id())
         raise
 

@@ -21,9 +21,10 @@ from accounts.models import User
 from authn import notices, rotation
 from authn.models import Session
 from authn.tokens import ACCESS_LIFETIME, REFRESH_LIFETIME, AccessToken, RefreshToken, new_jti
-from fluxiq import origin
+from fluxiq import metrics, origin
 from fluxiq.audit import models as audit
 from fluxiq.errors import Unauthorized
+from fluxiq.metrics.families import REFRESHES, SIGN_INS
 
 logger = logging.getLogger(__name__)
 
@@ -112,6 +113,7 @@ def start(user: User, second_factor: str = "") -> TokenPair:
         after={"user_id": user.id, "second_factor": second_factor},
         actor=("user", user.id),
     )
+    metrics.add(SIGN_INS, "succeeded")
     return _pair(session)
 
 
@@ -120,9 +122,11 @@ def present(encoded: str) -> Presented:
     try:
         token = RefreshToken(encoded)  # type: ignore[arg-type]
     except TokenError as error:
+        metrics.add(REFRESHES, "refused")
         raise Unauthorized from error
     session = _live(token.session_id)
     if session is None or session.user_id != token.user_id:
+        metrics.add(REFRESHES, "refused")
         raise Unauthorized
     return Presented(token.jti, session)
 
@@ -141,12 +145,16 @@ def rotate(presented: Presented) -> TokenPair:
     session: Session | None = presented.session
     if session is not None and session.current is not None and session.current.jti == presented.jti:
         if _advance(session):
+            metrics.add(REFRESHES, "rotated")
             return _pair(session)
         session = _live(session.id)
     if session is None:
+        metrics.add(REFRESHES, "refused")
         raise Unauthorized
     if _is_lost_response(session, presented.jti):
+        metrics.add(REFRESHES, "repeated")
         return _pair(session)
+    metrics.add(REFRESHES, "reused")
     _end_for_reuse(session)
     raise Unauthorized
 

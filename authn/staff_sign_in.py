@@ -30,9 +30,11 @@ from authn.mfa import factors, policy, totp
 from authn.mfa.serializers import MAX_CODE
 from authn.models import SecondFactor
 from authn.models.mfa import CHALLENGE_LIFETIME, ENROLMENT_LIFETIME
+from fluxiq import metrics
 from fluxiq.admin_site import dress
 from fluxiq.audit import models as audit
 from fluxiq.errors import ApiError, Conflict, RateLimited, ServiceUnavailable, Unauthorized
+from fluxiq.metrics.families import SIGN_INS
 
 # In the session
 _PENDING = "sign_in"  # whose password was proved
@@ -88,6 +90,7 @@ def _enter(request: HttpRequest, user: User, proved: SecondFactor | None) -> Non
     request.session.pop(_PENDING, None)
     auth_login(request, user)
     request.session[_PROVED] = _mark(user)
+    metrics.add(SIGN_INS, "succeeded")
     audit.record(
         audit.Kind.STAFF_SIGNED_IN,
         object_id=user.pk,
@@ -108,6 +111,7 @@ class PasswordView(LoginView):
             with transaction.atomic():
                 _enter(self.request, user, None)
             return HttpResponseRedirect(self.get_success_url())
+        metrics.add(SIGN_INS, "second_factor_asked")
         lifetime = CHALLENGE_LIFETIME if user.has_second_factor else ENROLMENT_LIFETIME
         _begin(self.request, user, lifetime, self.get_success_url())
         page = "admin:login_code" if user.has_second_factor else "admin:login_enrol"

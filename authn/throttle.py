@@ -18,7 +18,7 @@ from accounts import documents
 from accounts.models import User, normalise_document
 from authn import ratelimit
 from authn.ratelimit import Bucket
-from fluxiq import origin
+from fluxiq import metrics, origin
 from fluxiq.addresses import counting_identity
 from fluxiq.audit import models as audit
 from fluxiq.errors import RateLimited, Unauthorized
@@ -121,7 +121,9 @@ def _reserve(bucket: Bucket) -> Usage:
     reserved = ratelimit.count(bucket)
     is_of_this_window = reserved.reset - returned.reset < bucket.window // 2
     failures = reserved.count - (returned.count if is_of_this_window else 0)
-    return Usage(bucket.kind, bucket.limit, failures, bucket.window, reserved.reset)
+    usage = Usage(bucket.kind, bucket.limit, failures, bucket.window, reserved.reset)
+    metrics.bucket_counted(bucket.kind, usage.is_exceeded)
+    return usage
 
 
 def _returns(bucket: Bucket) -> Bucket:

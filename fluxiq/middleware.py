@@ -1,5 +1,6 @@
 """Middleware that knows no app: request ids, and what only the staff console needs."""
 
+import logging
 import random
 import re
 from collections.abc import Callable, Sequence
@@ -22,11 +23,15 @@ from django.utils import timezone, translation
 from django.utils.cache import patch_vary_headers
 from whitenoise.middleware import WhiteNoiseMiddleware
 
+from fluxiq import metrics
 from fluxiq.addresses import Network, client_address, is_within, parse_address
 from fluxiq.http import set_headers, set_missing_headers
+from fluxiq.metrics.families import MILLISECOND
 from fluxiq.origin import Origin, name_actor, working_as
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
+
+logger = logging.getLogger("fluxiq.requests")
 
 API_PREFIX = "/api/"
 STAFF_CONSOLE = "/admin/"
@@ -53,9 +58,11 @@ class OutermostMiddleware:
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
         self._security = SecurityMiddleware(get_response)
+        self._logs: bool = settings.LOG_REQUESTS
         self._headers = {scheme: self._security_headers(scheme) for scheme in ("http", "https")}
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        began = metrics.now()
         meta = request.META
         peer = meta.get("REMOTE_ADDR", "")
         trusted = settings.TRUSTED_PROXIES
@@ -63,13 +70,19 @@ class OutermostMiddleware:
             address=client_address(peer, meta.get("HTTP_X_FORWARDED_FOR", ""), trusted),
             user_agent=printable(meta.get("HTTP_USER_AGENT", ""), _MAX_USER_AGENT),
             request_id=_kept_request_id(meta, peer, trusted) or _new_request_id(),
+            request=request,
         )
         request.address = origin.address  # type: ignore[attr-defined]
         request.request_id = origin.request_id  # type: ignore[attr-defined]
         with working_as(origin):
             response = self._redirect(request) or self.get_response(request)
+            if self._logs:
+                _log(request, response.status_code, began)
         set_headers(response, {"X-Request-ID": origin.request_id})
         set_missing_headers(response, self._headers[request.scheme or "http"])
+        match, kind = request.resolver_match, origin.actor_kind
+        route = match.route if match is not None else None
+        metrics.request_ended(request.method or "", route, response.status_code, kind, began)
         return response
 
     def _redirect(self, request: HttpRequest) -> HttpResponseBase | None:
@@ -90,6 +103,16 @@ def _new_request_id() -> str:
     # Unique, and no secret. The kernel's randomness would be a system call, during which Python
     # has another thread take its turn. (Each process, forked or not, is seeded by itself.)
     return f"req_{random.getrandbits(96):024x}"
+
+
+def _log(request: HttpRequest, status: int, began: int) -> None:
+    """A line for the request. Neither its path nor its query: a client may put anything there."""
+    took = (metrics.now() - began) / MILLISECOND
+    match = request.resolver_match
+    route = match.route if match is not None else "-"
+    fields = {"status": status, "milliseconds": round(took, 2)}
+    line = "%s %s %d in %.2f ms"
+    logger.info(line, request.method, route, status, took, extra={"fields": fields})
 
 
 def _kept_request_id(meta: dict[str, str], peer: str, trusted: Sequence[Network]) -> str | None:

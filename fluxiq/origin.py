@@ -6,6 +6,7 @@ passing the request down. Set by the middleware, the staff console and the comma
 
 from contextvars import ContextVar, Token
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(slots=True)
@@ -20,6 +21,7 @@ class Origin:
     address: str = ""
     user_agent: str = ""
     request_id: str = ""
+    request: Any = None  # of a request: itself, for the log alone
 
 
 _current: ContextVar[Origin | None] = ContextVar("origin", default=None)

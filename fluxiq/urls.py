@@ -14,6 +14,7 @@ from authn.views.jwks import jwks
 from authn.views.recovery import reset_page
 from fluxiq import health
 from fluxiq.docs import DocsView, SchemaView
+from fluxiq.metrics import endpoint
 from merchants import urls as merchants_urls
 
 API = "api/v1/"
@@ -33,6 +34,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("reset-password", reset_page),
     path("healthz", health.live),
     path("readyz", health.ready),
+    path("metrics", endpoint.view),
     path("admin", RedirectView.as_view(url="/admin/")),
     path("admin/language/", set_language, name="set_language"),
     path("admin/", admin.site.urls),

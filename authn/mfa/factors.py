@@ -20,8 +20,10 @@ from authn import notices, passwords, refusals, sessions, throttle
 from authn.mfa import policy, totp
 from authn.mfa.sealing import CannotOpen
 from authn.models import RecoveryCode, SecondFactor, Session, TotpFactor
+from fluxiq import metrics
 from fluxiq.audit import models as audit
 from fluxiq.errors import Conflict, ServiceUnavailable, Unauthorized, ValidationFailed
+from fluxiq.metrics.families import SIGN_INS
 
 logger = logging.getLogger(__name__)
 
@@ -163,6 +165,7 @@ def _tried(user_id: str, do: Callable[[User], Result]) -> Result:
             with transaction.atomic():
                 return do(locked(user_id))
         except Unauthorized:
+            metrics.add(SIGN_INS, "wrong_code")
             if attempt.is_last:
                 _note_guesses(user_id)
             raise

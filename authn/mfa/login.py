@@ -8,7 +8,9 @@ from authn.mfa import factors, policy
 from authn.models import MfaChallenge, SecondFactor
 from authn.models.mfa import CHALLENGE_LIFETIME
 from authn.sessions import TokenPair
+from fluxiq import metrics
 from fluxiq.errors import INVALID_CHALLENGE, INVALID_LOGIN, MfaRequired, Unauthorized
+from fluxiq.metrics.families import SIGN_INS
 
 
 def begin(user: User) -> TokenPair:
@@ -18,8 +20,10 @@ def begin(user: User) -> TokenPair:
     asked again, locked, so that no session without the second factor outlives its confirmation.
     """
     if user.has_second_factor:
+        metrics.add(SIGN_INS, "second_factor_asked")
         raise MfaRequired(MfaChallenge.objects.issue(user), int(CHALLENGE_LIFETIME.total_seconds()))
     if policy.may_not_sign_in_without(user):
+        metrics.add(SIGN_INS, "second_factor_missing")
         raise MfaRequired(None)
     with transaction.atomic():
         found = User.objects.select_for_update(no_key=True).filter(

@@ -3,7 +3,7 @@
 import logging
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from fluxiq.counters.process import process_lock
@@ -14,7 +14,7 @@ logger = logging.getLogger("fluxiq.counters")
 class Breaker:
     """Whether a server is left alone because it failed; one for each server and process.
 
-    The log tells what is done `meanwhile`, and `afterwards`.
+    The log tells what is done `meanwhile`, and `afterwards`; `on_change` whether it is open now.
     """
 
     def __init__(
@@ -24,10 +24,12 @@ class Breaker:
         *,
         meanwhile: str = "counting on this host",
         afterwards: str = "counting is shared again",
+        on_change: Callable[[bool], None] | None = None,
     ) -> None:
         self._server = server
         self._probe_seconds = probe_seconds
         self._meanwhile, self._afterwards = meanwhile, afterwards
+        self._on_change = on_change
         self._open = False
         self._next_probe = 0.0
         self._prober: int | None = None
@@ -43,6 +45,7 @@ class Breaker:
             was_open, self._open = self._open, True
             self._next_probe = time.monotonic() + self._probe_seconds
         if not was_open:
+            self._tell(is_open=True)
             logger.warning(
                 "%s is away (%s: %s): %s",
                 self._server,
@@ -56,7 +59,12 @@ class Breaker:
         with process_lock:
             was_open, self._open = self._open, False
         if was_open:
+            self._tell(is_open=False)
             logger.warning("%s is back: %s", self._server, self._afterwards)
+
+    def _tell(self, *, is_open: bool) -> None:
+        if self._on_change is not None:
+            self._on_change(is_open)
 
     @contextmanager
     def probe(self) -> Iterator[bool]:

@@ -15,6 +15,7 @@ from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
 
+from fluxiq import metrics
 from fluxiq.counters.process import process_lock
 
 logger = logging.getLogger("fluxiq.counters")
@@ -85,6 +86,15 @@ class CounterFile:
         begin, since others were opening or closing the file, is tried once more. Raises
         sqlite3.OperationalError where the file stays locked for 5 s or the disk is full.
         """
+        began = metrics.now()
+        try:
+            return self._in_turn(statement, parameters)
+        finally:
+            metrics.trip_ended("host", began)
+
+    def _in_turn(
+        self, statement: str, parameters: tuple[object, ...]
+    ) -> tuple[list[tuple[Any, ...]], int]:
         with self.lock:
             try:
                 return self._execute(statement, parameters)

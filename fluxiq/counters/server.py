@@ -8,10 +8,12 @@ from typing import Any, Protocol
 from django.core.exceptions import ImproperlyConfigured
 from redis.exceptions import NoScriptError, RedisError, ResponseError
 
+from fluxiq import metrics
 from fluxiq.counters.breaker import Breaker
 from fluxiq.counters.cluster import Cluster, is_cluster
 from fluxiq.counters.process import process_lock
 from fluxiq.counters.wire import Command, Wires
+from fluxiq.metrics.families import BREAKER_OPEN, BREAKER_OPENINGS
 
 # ARGV[2] is the time to live in milliseconds: 0 is for ever, empty is "do not create".
 _COUNT = """\
@@ -46,6 +48,13 @@ return redis.call('HGETALL', KEYS[2])
 """
 
 DROP = "if redis.call('HGET', KEYS[1], '') == ARGV[1] then redis.call('DEL', KEYS[1]) end"
+
+
+def count_breaker(is_open: bool) -> None:
+    """Tell the metrics that this process leaves the server alone, or uses it again."""
+    metrics.put(BREAKER_OPEN, int(is_open))
+    if is_open:
+        metrics.add(BREAKER_OPENINGS)
 
 
 class ServerAway(Exception):
@@ -83,7 +92,8 @@ class Server:
             raise ImproperlyConfigured(
                 "SharedCounters needs a URL like redis://host:6379/0 as LOCATION."
             ) from None
-        self.breaker = Breaker(f"counter server {address}", probe_seconds)
+        server = f"counter server {address}"
+        self.breaker = Breaker(server, probe_seconds, on_change=count_breaker)
         self._probe_key = f"{key_prefix}:probe"
         self._thread = _Thread()
 
@@ -179,9 +189,13 @@ class Server:
 
     def _send(self, *command: str | bytes | int) -> Any:
         line, rider = self._line(), self._thread.rider
-        if rider is None:
-            return line.ask(command)
-        ridden, reply = line.ask_both(rider[0], command)
+        began = metrics.now()
+        try:
+            if rider is None:
+                return line.ask(command)
+            ridden, reply = line.ask_both(rider[0], command)
+        finally:
+            metrics.trip_ended("server", began)
         if isinstance(ridden, ResponseError):
             self._leave_rider()
         self._thread.rider = None

@@ -1,6 +1,7 @@
 """What every deployment shares. Nothing secret, and nothing that a deployment must decide."""
 
 import re
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from fluxiq.addresses import parse_networks
 from fluxiq.counters.naming import PlainName
-from fluxiq.logs import CONFIG
+from fluxiq.logs import logging_config
 from fluxiq.postgresql.patience import PatientConnection
 from fluxiq.settings.console import *  # noqa: F403 - a part of this file, by its subject
 from fluxiq.settings.environment import Environment
@@ -198,7 +199,26 @@ PASSWORD_RESET_URL = text(
 MAIL_IN_BACKGROUND = True
 
 # What each worker starts beside its requests, once it has loaded (fluxiq.wsgi).
-WORKER_STARTS = ["fluxiq.audit.worker.start"]
+WORKER_STARTS = ["fluxiq.metrics.worker.start", "fluxiq.audit.worker.start"]
+
+# Who may ask for metrics: whoever reaches METRICS_PORT, or holds METRICS_TOKEN, or nobody.
+METRICS_TOKEN = text("METRICS_TOKEN")
+if METRICS_TOKEN and len(METRICS_TOKEN) < 16:  # noqa: PLR2004 - said in the message
+    raise ImproperlyConfigured("METRICS_TOKEN needs 16 characters or more")
+METRICS_SOURCES = ["fluxiq.audit.lag.look"]  # what is asked at each scrape
+
+# Traces, for OpenTelemetry's own variables; nothing is imported for them where there are none.
+if text("OTEL_EXPORTER_OTLP_ENDPOINT") or text("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"):
+    if find_spec("opentelemetry") is None:
+        raise ImproperlyConfigured("for traces, install requirements-tracing.txt")
+    WORKER_STARTS.append("fluxiq.telemetry.start")
+TRACED = {
+    "gate": "authn.middleware.Gate.enter",
+    "counters": "fluxiq.counters.server.Server._send",
+    "counters on this host": "fluxiq.counters.file.CounterFile.execute",
+    "hash": "accounts.hashers.Argon2id._in_turn",
+    "read": "fluxiq.database.read",
+}
 
 PASSWORD_HASHERS = ["accounts.hashers.Argon2id"]
 AUTH_PASSWORD_VALIDATORS = [
@@ -284,4 +304,5 @@ STAFF_SESSION_MAX_AGE = 8 * 60 * 60  # since the sign-in
 CSRF_COOKIE_SAMESITE = "Lax"
 X_FRAME_OPTIONS = "DENY"
 
-LOGGING = CONFIG
+LOGGING = logging_config("console")
+LOG_REQUESTS = env.bool("LOG_REQUESTS", False)

@@ -55,6 +55,7 @@ ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[:
 DATABASES = {"default": database(text("DATABASE_URL", f"sqlite:///{VAR / 'db.sqlite3'}"))}
 COUNTERS_PATH = text("COUNTERS_PATH", str(default_location(str(BASE_DIR))))
 HASHING_SLOTS_PATH = str(Path(COUNTERS_PATH).parent / "hashing")
+METRICS_DIRECTORY = str(Path(COUNTERS_PATH).parent / "metrics")
 CACHES = {"default": cache(text("REDIS_URL"), Path(COUNTERS_PATH))}
 
 DEMO_ALLOWED = True  # people with documented passwords (authn.demo)

@@ -5,6 +5,7 @@ from pathlib import Path
 from django.core.exceptions import ImproperlyConfigured
 
 from fluxiq.counters import default_location
+from fluxiq.logs import logging_config
 from fluxiq.settings.base import *  # noqa: F403 - the idiom of layered settings
 from fluxiq.settings.base import BASE_DIR, BASE_SILENCED, cache, database, env, text
 
@@ -31,6 +32,7 @@ MFA_KEYS = text("MFA_KEYS")
 DATABASES = {"default": database(text("DATABASE_URL"))}
 COUNTERS_PATH = text("COUNTERS_PATH", str(default_location(str(BASE_DIR))))
 HASHING_SLOTS_PATH = str(Path(COUNTERS_PATH).parent / "hashing")
+METRICS_DIRECTORY = str(Path(COUNTERS_PATH).parent / "metrics")
 CACHES = {"default": cache(text("REDIS_URL"), Path(COUNTERS_PATH))}
 
 MFA_REQUIRED_FOR_STAFF = env.bool("MFA_REQUIRED_FOR_STAFF", True)
@@ -56,6 +58,8 @@ SILENCED_SYSTEM_CHECKS = [
 EMAIL_CONFIG = env.email_url("EMAIL_URL", default="smtp://localhost:25")
 vars().update(EMAIL_CONFIG)
 DEFAULT_FROM_EMAIL = text("DEFAULT_FROM_EMAIL", "FluxiQ <no-reply@localhost>")
+
+LOGGING = logging_config("json")
 
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},

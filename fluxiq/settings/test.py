@@ -24,6 +24,7 @@ CACHES["default"]["KEY_PREFIX"] = os.environ.get("PYTEST_XDIST_WORKER", "main")
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher", "accounts.hashers.Argon2id"]
 DEMO_ALLOWED = True
 HASHING_SLOTS_PATH = str(_scratch / "hashing")
+METRICS_DIRECTORY = str(_scratch / "metrics")
 MAIL_IN_BACKGROUND = False
 USAGE_IN_BACKGROUND = False
 WORKER_STARTS = []
