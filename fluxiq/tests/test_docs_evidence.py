@@ -15,7 +15,7 @@ _NAMED = re.compile(
     r"|requirements\.lock|Dockerfile)(?:::(\w+))?`"
 )
 _LINK = re.compile(r"\]\((?!https?:)([^)#]*)(?:#([\w-]+))?\)")
-_COMMAND = re.compile(r"(?:python )?manage\.py ((?:[^`\n|#]|\\\n)+)")
+_COMMAND = re.compile(r"(?:python )?manage\.py ((?:\\\n|[^`\n|#])+)")
 _BLOCK = re.compile(r"```sh\n(.+?)```", re.DOTALL)
 _INLINE = re.compile(r"`((?:python )?manage\.py [^`]+)`")
 _HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
