@@ -1,4 +1,4 @@
-"""The bill of materials names what the lock pins: each version, with each hash, and nothing else."""
+"""The bill of materials names what the lock pins: each version, with each hash, and no more."""
 
 import json
 import re
