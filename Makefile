@@ -1,6 +1,6 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test prove bench check schema collection messages screenshots format lock clean
+.PHONY: help run test prove bench check audit sbom schema collection messages screenshots format lock clean
 
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -58,6 +58,13 @@ collection: $(DEVELOPING) ## Make a Postman collection, which Bruno reads too, o
 	@DJANGO_SETTINGS_MODULE=fluxiq.settings.test $(PY) manage.py make_collection \
 		> fluxiq.postman_collection.json
 	@echo "Import fluxiq.postman_collection.json, send \"Sign in\", and then anything else"
+
+audit: $(DEVELOPING) ## Ask PyPI for known vulnerabilities in what is locked (needs the network)
+	@$(PY) .ci/audit.py $(ARGS)
+
+sbom: $(DEVELOPING) ## Make deploy/sbom.cdx.json anew from requirements.lock
+	@$(PY) -m cyclonedx_py requirements --output-reproducible --of JSON \
+		-o deploy/sbom.cdx.json requirements.lock
 
 messages: ## Compile the console's translations (needs GNU gettext)
 	@msgfmt -o fluxiq/locale/pt_BR/LC_MESSAGES/django.mo fluxiq/locale/pt_BR/LC_MESSAGES/django.po

@@ -1,0 +1,154 @@
+"""The security headers of every answer: each route, page, error, redirect and static file."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+from unittest import mock
+
+from django.contrib.staticfiles import finders
+from django.db import OperationalError
+from django.test import override_settings
+from django.urls import URLPattern, URLResolver, get_resolver
+
+from fluxiq.tests.console import ConsoleTestCase
+
+# Of every answer there is, whatever it is.
+ALL = {
+    "X-Content-Type-Options": "nosniff",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "X-Request-ID": r"[A-Za-z0-9._-]{8,64}",
+    "Referrer-Policy": "same-origin|no-referrer",
+}
+# Of every page that a browser shows: nothing from elsewhere, in no frame, posting only to us.
+PAGE = {
+    "Content-Security-Policy": r"(?=.*default-src 'none')(?=.*frame-ancestors 'none')"
+    r"(?=.*base-uri 'none')(?=.*form-action ('none'|'self')(;|$)).*",
+}
+# Of the staff console, with its redirects and errors.
+CONSOLE = {
+    "X-Frame-Options": "DENY",
+    "Content-Security-Policy": PAGE["Content-Security-Policy"],
+    "Permissions-Policy": r"(?=.*camera=\(\))(?=.*microphone=\(\))(?=.*payment=\(\)).*",
+}
+# Of the API: what it answers depends on who asks.
+API = {"Vary": "(?i).*authorization.*"}
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
+
+
+def table(path: str, response: Any) -> dict[str, str]:
+    """The headers that this answer must have, with a pattern for the whole value of each."""
+    expected = dict(ALL)
+    is_page = response.headers.get("Content-Type", "").startswith("text/html")
+    if is_page and not response.streaming and response.content:  # Django's own 405 is empty
+        expected |= PAGE
+    if path.startswith("/admin/"):
+        expected |= CONSOLE
+    if path.startswith("/api/"):
+        expected |= API
+    if response.status_code == 401:
+        expected |= {"Cache-Control": "no-store", "WWW-Authenticate": "Bearer"}
+    return expected
+
+
+def routes(
+    patterns: list[URLPattern | URLResolver] | None = None, prefix: str = "/"
+) -> Iterator[str]:
+    """Every path that the URLconf knows, with a 1 in place of each of its parameters."""
+    for pattern in get_resolver().url_patterns if patterns is None else patterns:
+        path = prefix + str(pattern.pattern)
+        if isinstance(pattern, URLResolver):
+            yield from routes(pattern.url_patterns, path)
+        else:
+            path = re.sub(r"\(\?P<\w+>[^)]*\)|<[^>]+>", "1", path)
+            yield re.sub(r"[\^$?]|\\Z|\.\*", "", path)
+
+
+class HeaderTests(ConsoleTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.forget_counts()
+
+    def assert_headed(self, path: str, response: Any) -> None:
+        """What the table asks for is there, once, and no header tells what we are made of."""
+        for name, pattern in table(path, response).items():
+            value = response.headers.get(name)
+            where = f"{name} of {response.status_code} at {path}: {value!r}"
+            assert value is not None, where
+            assert re.fullmatch(pattern, value), where
+        assert not {"Server", "X-Powered-By"} & set(response.headers), path
+
+    def walk(self, methods: tuple[str, ...] = ("GET",), **headers: Any) -> set[int]:
+        """Ask every route by these methods, and return the statuses that came."""
+        seen = set()
+        for path in routes():
+            for method in methods:
+                self.forget_counts()
+                response = self.client.generic(method, path, **headers)
+                self.assert_headed(path, response)
+                seen.add(response.status_code)
+        return seen
+
+    def test_the_walk_finds_every_route(self) -> None:
+        paths = list(routes())
+        assert len(paths) > 80
+        assert {"/", "/healthz", "/reset-password", "/admin/login/", "/api/v1/auth/me"} <= {*paths}
+
+    def test_for_nobody_by_every_method(self) -> None:
+        assert {200, 302, 400, 401, 405} <= self.walk(METHODS)
+
+    def test_for_staff(self) -> None:
+        self.enter(self.root)
+        assert {200, 302, 404} <= self.walk()
+
+    def test_for_a_caller_of_the_api(self) -> None:
+        assert {200, 400, 405} <= self.walk(("GET", "POST", "PATCH"), **self.bearer(self.olga))
+
+    def test_for_static_files(self) -> None:
+        names = ("admin/css/base.css", "drf_spectacular_sidecar/swagger-ui-dist/swagger-ui.css")
+        for name in names:
+            assert finders.find(name), name
+            path = f"/static/{name}"
+            response = self.client.get(path)
+            assert response.status_code == 200, path
+            self.assert_headed(path, response)
+            response.close()
+        self.assert_headed("/static/none.css", self.client.get("/static/none.css"))
+
+    def test_for_what_never_reaches_a_view(self) -> None:
+        for path in ("/nowhere", "/api/v1/nowhere", "/admin/nowhere/", "/.well-known/nothing"):
+            response = self.client.get(path)
+            assert response.status_code in (302, 404), path
+            self.assert_headed(path, response)
+
+    def test_for_a_body_too_large_or_broken(self) -> None:
+        for body, status in ((b"x" * 70_000, 413), (b"{", 400)):
+            response = self.post("/auth/login", None, body)
+            assert response.status_code == status
+            self.assert_headed("/api/v1/auth/login", response)
+
+    def test_for_a_host_that_is_not_ours(self) -> None:
+        for path in ("/admin/login/", "/api/v1/docs", "/healthz"):
+            self.assert_headed(path, self.client.get(path, HTTP_HOST="evil.example"))
+
+    def test_for_a_caller_beyond_the_limit(self) -> None:
+        for _ in range(10):
+            self.get("/auth/me")
+        response = self.get("/auth/me")
+        assert response.status_code == 429
+        self.assert_headed("/api/v1/auth/me", response)
+
+    def test_for_a_fault(self) -> None:
+        for fault, status in ((RuntimeError("x"), 500), (OperationalError("x"), 503)):
+            with (
+                mock.patch("authn.views.me.MeView.get", side_effect=fault),
+                self.assertLogs(level="ERROR"),
+            ):
+                response = self.get("/auth/me", self.olga)
+            assert response.status_code == status
+            self.assert_headed("/api/v1/auth/me", response)
+
+    @override_settings(SECURE_HSTS_SECONDS=31_536_000, SECURE_HSTS_INCLUDE_SUBDOMAINS=True)
+    def test_over_https_a_browser_is_told_to_stay_there(self) -> None:
+        for path in ("/healthz", "/api/v1/docs", "/admin/login/", "/nowhere"):
+            value = type(self.client)().get(path, secure=True).headers["Strict-Transport-Security"]
+            assert value == "max-age=31536000; includeSubDomains", path
