@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 PROBE_SECONDS = 0.25  # between two tries of a server that is away
 PROBE_PATIENCE = 0.5
-SILENCE_SECONDS = 1.5  # less than anybody's patience
+SILENCE_SECONDS = 1.2  # less than any patience, more than the audit thread pauses
 CANCEL_SECONDS = 0.5
 INTERVAL = 0.1  # seconds, as psycopg has it: how often it looks for Ctrl-C
 
