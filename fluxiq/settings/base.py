@@ -217,7 +217,7 @@ TRACED = {
     "counters": "fluxiq.counters.server.Server._send",
     "counters on this host": "fluxiq.counters.file.CounterFile.execute",
     "hash": "accounts.hashers.Argon2id._in_turn",
-    "read": "fluxiq.database.read",
+    "read": "fluxiq.database.rows_of",
 }
 
 PASSWORD_HASHERS = ["accounts.hashers.Argon2id"]

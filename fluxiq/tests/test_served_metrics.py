@@ -74,7 +74,7 @@ def test_n_requests_are_n_whoever_answers_and_whoever_is_killed(
         assert value(found, "fluxiq_rate_limit_total", bucket="user", result="allowed") == 300
     for killed in sorted(_workers(service))[:2]:
         os.kill(killed, signal.SIGKILL)
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + 60  # a busy machine starts workers slowly
     while True:
         found = scrape(port)
         assert verified(found, status="200", kind="user") == 300

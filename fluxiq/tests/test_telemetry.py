@@ -9,6 +9,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, ClassVar
 
 import pytest
+from django.conf import settings
+from django.utils.module_loading import import_string
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from fluxiq.tests.served import EMBEDDED, NO_LIMITS, serving
@@ -113,3 +115,9 @@ def test_without_an_endpoint_nothing_of_it_is_loaded() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], check=False, capture_output=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_every_step_that_is_traced_exists() -> None:
+    for path in settings.TRACED.values():
+        owner, _, name = path.rpartition(".")
+        assert callable(getattr(import_string(owner), name))
