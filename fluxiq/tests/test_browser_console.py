@@ -135,11 +135,11 @@ def test_many_are_revoked_from_the_list_after_a_confirmation(
         page = shown.page
         shown.sign_in(staff)
         shown.open("authn/apikey/?q=Trial")
-        shown.open("authn/apikey/?use=idle")
+        shown.open("authn/apikey/?use=never")
         page.check("#result_list tbody input.action-select >> nth=0")
         page.select_option("select[name=action]", "revoke")
         page.click("#changelist-actions button[type=submit]")
-        page.fill("#id_reason", "Idle for too long")
+        page.fill("#id_reason", "Never used")
         page.click("button:has-text('Revoke')")
         expect(page.locator("body")).to_contain_text("Revoke:")
         assert not shown.foreign

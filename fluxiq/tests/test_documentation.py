@@ -20,9 +20,28 @@ pytestmark = pytest.mark.engine
 
 # By page, the first word or two of every block that cannot be run here, as the page says why.
 NOT_RUN: dict[str, list[str]] = {
-    "README.md": ["make run"],
-    "docs/integrate.md": ["openapi-python-client generate"],
-    "docs/operate.md": ["docker build"],
+    "README.md": ["make run #"],
+    "docs/integrate.md": ["openapi-python-client generate --path"],
+    "docs/operate.md": [
+        "docker build -t",
+        "EMAIL_URL=smtp+tls://user:password@mail.example.com:587 sh deploy/compose/make-secrets.sh",
+        "docker compose -f",
+        "kubectl apply -k",
+        "python3 -m venv",
+    ],
+    "docs/runbook.md": [
+        "python manage.py check_api_key",
+        "python manage.py end_sessions",
+        "python manage.py revoke_api_keys",
+        "python manage.py end_sessions",
+        "python manage.py verify_audit_log",
+        "python manage.py reset_mfa_under",
+        "python manage.py export_audit_log",
+        "python manage.py export_audit_log",
+        "pg_restore --exit-on-error --no-owner",
+        'cp fluxiq.backup "$NEW_DATABASE_FILE"',
+        "python manage.py migrate",
+    ],
 }
 
 
@@ -58,7 +77,7 @@ def test_the_blocks_that_are_not_run_are_these_few() -> None:
     for page in PAGES:
         for block in blocks(page):
             if block.why_not is not None:
-                exempt.setdefault(block.page, []).append(" ".join(block.source.split()[:2]))
+                exempt.setdefault(block.page, []).append(" ".join(block.source.split()[:3]))
     assert exempt == NOT_RUN
 
 
