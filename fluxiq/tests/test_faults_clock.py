@@ -11,7 +11,7 @@ from fluxiq.tests.engines import PROJECT, EngineUnavailable, require
 from fluxiq.tests.load import Client, Seen, ask_all, bearer, by_window, statuses
 from fluxiq.tests.served import EMBEDDED, NO_LIMITS, Service, serving
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.proof]
 
 API = "/api/v1"
 LIMIT = 20

@@ -16,7 +16,7 @@ from fluxiq.tests.faults import serving_on
 from fluxiq.tests.load import Client, Load, bearer, slowest, statuses
 from fluxiq.tests.served import NO_LIMITS, Service
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.proof]
 
 API = "/api/v1"
 MEBIBYTE = 1024 * 1024
