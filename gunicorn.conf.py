@@ -7,6 +7,7 @@ from typing import Any
 
 from gunicorn.glogging import Logger
 
+from fluxiq import draining
 from fluxiq.logs import logging_config
 from fluxiq.metrics import listener
 from fluxiq.settings.environment import Variables
@@ -30,6 +31,24 @@ graceful_timeout = 30
 # Off (0) by default; with it, workers restart after about as many requests, not all at once.
 max_requests = int(_environ.get("WEB_MAX_REQUESTS") or 0)
 max_requests_jitter = max_requests // 10
+
+# Between SIGTERM and the end, so that balancers find out: see fluxiq.draining. 0 stops at once.
+_drain_seconds = float(_environ.get("DRAIN_SECONDS") or (5 if _production else 0))
+if not 0 <= _drain_seconds <= 3600:  # noqa: PLR2004 - an hour, and not NaN
+    raise ValueError("DRAIN_SECONDS must be a number of seconds, at most 3600")
+
+
+def when_ready(server: Any) -> None:
+    """The master serves: from here on SIGTERM drains."""
+    if _drain_seconds:
+        draining.Drain(server, _drain_seconds).install()
+
+
+def pre_request(worker: Any, request: Any) -> None:
+    """No client is left with a connection that it would use again once we are gone."""
+    if draining.is_draining():
+        request.force_close()
+
 
 # Heartbeats in memory: on a disk a slow write would look like a hung worker.
 worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None

@@ -7,6 +7,7 @@ from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, JsonResponse
 
 from fluxiq import counters
+from fluxiq.draining import is_draining
 from fluxiq.errors import ServiceUnavailable, render
 
 NO_STORE = {"Cache-Control": "no-store"}
@@ -21,8 +22,11 @@ def live(request: HttpRequest) -> JsonResponse:
 
 def ready(request: HttpRequest) -> JsonResponse:
     """200 when the database answers, every migration is applied and requests can be counted, else
-    503. `degraded` is as ready, but counts on this host alone: the server of the counts is away."""
+    503. `degraded` is as ready, but counts on this host alone: the server of the counts is away.
+    503 also once the server was told to stop."""
     global _migrated  # noqa: PLW0603 - asked often, and a "yes" stays one
+    if is_draining():
+        return _not_ready(request, "server", "stopping")
     try:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")

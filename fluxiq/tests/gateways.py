@@ -296,8 +296,13 @@ def render(example: str, replacements: Mapping[str, str], edit: Edit | None) -> 
     if edit is not None:
         assert edit[0] in text, f"{example}: {edit[0]!r} is not in it"
         text = text.replace(*edit)
+    return replace_all(text, replacements, example)
+
+
+def replace_all(text: str, replacements: Mapping[str, str], name: str) -> str:
+    """The text with each of these replaced. Each must stand in it."""
     for old, new in replacements.items():
-        assert old in text, f"{example}: {old!r} is not in it"
+        assert old in text, f"{name}: {old!r} is not in it"
         text = text.replace(old, new)
     return text
 
@@ -364,8 +369,6 @@ http {{
 @contextmanager
 def nginx(auth: int, upstream: int, edit: Edit | None = None) -> Iterator[Gateway]:
     """nginx between a client and the upstream's port, asking the service at the port `auth`."""
-    program = require(lambda: _program("nginx", "apt-get install nginx-light"))
-    directory = Path(tempfile.mkdtemp(prefix="fluxiq-nginx-"))
     port, verify = free_port(), free_port()
     replacements = {
         "127.0.0.1:8000": f"127.0.0.1:{auth}",
@@ -374,7 +377,30 @@ def nginx(auth: int, upstream: int, edit: Edit | None = None) -> Iterator[Gatewa
         "listen 8080": f"listen 127.0.0.1:{port}",
         "api.example.com;": "127.0.0.1;",
     }
-    (directory / "fluxiq.conf").write_text(render("nginx/fluxiq.conf", replacements, edit))
+    with _nginx_with(render("nginx/fluxiq.conf", replacements, edit), port) as gateway:
+        yield gateway
+
+
+@contextmanager
+def nginx_before_two(first: int, second: int) -> Iterator[Gateway]:
+    """nginx between clients and the service at two ports, from deploy/nginx."""
+    port = free_port()
+    text = (PROJECT / "deploy" / "nginx" / "fluxiq-auth.conf").read_text()
+    replacements = {
+        "127.0.0.1:8001": f"127.0.0.1:{first}",
+        "127.0.0.1:8002": f"127.0.0.1:{second}",
+        "listen 8080": f"listen 127.0.0.1:{port}",
+        "auth.example.com;": "127.0.0.1;",
+    }
+    with _nginx_with(replace_all(text, replacements, "fluxiq-auth.conf"), port) as gateway:
+        yield gateway
+
+
+@contextmanager
+def _nginx_with(configuration: str, port: int) -> Iterator[Gateway]:
+    program = require(lambda: _program("nginx", "apt-get install nginx-light"))
+    directory = Path(tempfile.mkdtemp(prefix="fluxiq-nginx-"))
+    (directory / "fluxiq.conf").write_text(configuration)
     user = "user root;" if _is_root() else ""
     main = directory / "nginx.conf"
     main.write_text(_NGINX_MAIN.format(directory=directory, user=user))
