@@ -5,11 +5,13 @@ to take a connection from the pool, it makes all of its own ready for transactio
 connection is asked as it is, unless the thread holds one already.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import psycopg
 from django.db import connection
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 Rows = list[tuple[Any, ...]]
 Values = Sequence[Any] | Mapping[str, Any]
@@ -46,3 +48,27 @@ def _rows(held: "psycopg.Connection[Any]", query: str, values: Values) -> Rows:
     with psycopg.Cursor(held) as cursor:
         rows: Rows = cursor.execute(query, values, prepare=True).fetchall()
     return rows
+
+
+@contextmanager
+def bounded(
+    to: BaseDatabaseWrapper, *, lock_seconds: float, statement_seconds: float
+) -> Iterator[None]:
+    """Within it, statements on this connection give up by then; 0 is never. PostgreSQL alone.
+
+    A session's settings: not for a pooler that hands the session on between transactions.
+    """
+    if to.vendor != "postgresql":
+        yield
+        return
+    bounds = {"lock_timeout": lock_seconds, "statement_timeout": statement_seconds}
+    with to.cursor() as cursor:
+        for name, seconds in bounds.items():
+            cursor.execute("SELECT set_config(%s, %s, false)", [name, f"{round(seconds * 1000)}ms"])
+    try:
+        yield
+    finally:
+        if not to.needs_rollback and to.connection is not None:
+            with to.cursor() as cursor:
+                for name in bounds:
+                    cursor.execute(f"RESET {name}")

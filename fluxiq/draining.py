@@ -7,7 +7,7 @@
 
 Step 2 is for balancers that look at no health check, such as plain nginx. The kernel completes
 connections on its own and resets those that no worker has accepted when the listener closes: a POST
-sent on one is lost, since nobody may send it twice. So first contacts (SYN) are ignored for a moment
+sent on one is lost, since nobody may send it twice. So first contacts (SYN) are ignored for a while
 before that; who made one is refused at its next try, having sent nothing, and goes elsewhere.
 A second SIGTERM cuts the waiting short; SIGINT and SIGQUIT stop at once. No Django in it.
 """

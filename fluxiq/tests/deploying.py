@@ -19,7 +19,7 @@ from fluxiq.tests.served import NO_LIMITS, Service, serving
 
 CLIENTS = 4
 DRAIN = 1
-WAIT_SECONDS = 60.0
+WAIT_SECONDS = 120.0
 # Two that nginx may send twice, and one that it may not.
 ASKED = (
     ("GET", "/api/v1/accounts"),
@@ -29,7 +29,7 @@ ASKED = (
 
 
 def until(true: Callable[[], bool], what: str) -> None:
-    """Return once it is true; fail after a minute."""
+    """Return once it is true; fail after two minutes."""
     deadline = time.monotonic() + WAIT_SECONDS
     while not true():
         assert time.monotonic() < deadline, f"{what}: not within {WAIT_SECONDS:.0f} s"
