@@ -27,6 +27,7 @@ def test_a_reload_fails_no_request(two: Pair, keep_alive: bool) -> None:
     with Traffic(server.port, two.service.demo["key"], keep_alive=keep_alive) as traffic:
         traffic.wait_for(REQUESTS)
         reload(server)
+        assert two.service.call("GET", "/readyz").status == 200
         traffic.wait_for(REQUESTS)
     assert not traffic.failures
     assert traffic.answered >= 2 * REQUESTS
