@@ -11,7 +11,7 @@ from fluxiq.tests.served import EMBEDDED
 
 pytestmark = pytest.mark.engine
 
-REQUESTS = 300
+REQUESTS = 250
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from fluxiq.tests.served import NO_LIMITS, SERVERS, Service, serving
 
 pytestmark = pytest.mark.engine
 
-REQUESTS = 200
+REQUESTS = 100
 
 # The next release: its settings, and a migration that this code knows nothing of.
 _SETTINGS = """

@@ -53,7 +53,8 @@ class Command(migrate.Command):
         for left in reversed(range(options["attempts"])):
             try:
                 with bounded(connection, lock_seconds=lock, statement_seconds=statement):
-                    return super().handle(*args, **options)
+                    super().handle(*args, **options)
+                    return
             except OperationalError as error:
                 # What was applied before is committed; the one that waited left nothing behind.
                 if not isinstance(error.__cause__, psycopg.errors.LockNotAvailable):
@@ -65,4 +66,3 @@ class Command(migrate.Command):
                     ) from error
                 self.stderr.write(f"A lock was not had within {lock:g} s: trying again")
                 time.sleep(PAUSE_SECONDS)
-        return None
