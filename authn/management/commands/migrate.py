@@ -15,7 +15,7 @@ from django.db import OperationalError, connections
 
 from fluxiq.database import bounded
 
-LOCK_SECONDS = 2.0
+LOCK_SECONDS = 1.0  # below what a request waits for an answer: fluxiq.postgresql.patience
 ATTEMPTS = 10
 PAUSE_SECONDS = 2.0
 
