@@ -9,7 +9,7 @@ import pytest
 from fluxiq.tests.deploying import Pair, Traffic, pair, reload, until
 from fluxiq.tests.served import EMBEDDED
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.proof]
 
 REQUESTS = 250
 

@@ -12,7 +12,7 @@ from fluxiq.tests.faults import POOL, WORKERS, Connections, Fallible, fallible_p
 from fluxiq.tests.load import Client, Load, Seen, bearer, slowest, statuses
 from fluxiq.tests.served import NO_LIMITS, Service
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.proof]
 
 ANSWER_SECONDS = 3.0  # in which a request is answered 503, at the latest
 BACK_SECONDS = 2.5  # after the server is, in which the service is back

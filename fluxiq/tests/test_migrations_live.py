@@ -14,7 +14,7 @@ from fluxiq.tests.deploying import Traffic, reload
 from fluxiq.tests.engines import PROJECT
 from fluxiq.tests.served import NO_LIMITS, SERVERS, Service, serving
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.proof]
 
 REQUESTS = 100
 

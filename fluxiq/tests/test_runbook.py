@@ -24,7 +24,7 @@ from fluxiq.tests.engines import (
 )
 from fluxiq.tests.served import EMBEDDED, NO_LIMITS, SERVERS, Service, manage, serving
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.proof]
 
 VERIFY = "/api/v1/auth/verify?permission=accounts:read"
 FRESH = "a password that nobody knew"
