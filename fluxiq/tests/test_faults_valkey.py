@@ -14,7 +14,7 @@ from fluxiq.tests.faults import Fallible, fallible_valkey
 from fluxiq.tests.load import Client, Load, Seen, bearer, by_window, slowest, statuses
 from fluxiq.tests.served import NO_LIMITS, SERVERS, Service, serving
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.proof]
 
 API = "/api/v1"
 LIMIT = 15  # requests of a key in a window, which is a second here: an outage has many
