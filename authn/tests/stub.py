@@ -71,6 +71,7 @@ class Stub(socketserver.ThreadingTCPServer):
     """Listens on loopback. `reply` makes an answer, of one piece or several; None hangs up."""
 
     daemon_threads = True
+    request_queue_size = 128  # with the usual five, many at once wait a second for their SYN
     block_on_close = False
     allow_reuse_address = True
 
