@@ -1,5 +1,6 @@
 """What a credential is worth, told to who may know: RFC 7662, and RFC 7009's revocation."""
 
+from contextlib import suppress
 from typing import Any
 
 from django.conf import settings
@@ -84,11 +85,7 @@ def revoke(token: str) -> None:
 
 
 def _session_of(encoded: str) -> str | None:
-    try:
-        return AccessToken.authentic(encoded).session_id
-    except TokenError:
-        pass
-    try:
-        return RefreshToken(encoded).session_id  # type: ignore[arg-type]
-    except TokenError:
-        return None
+    for read in (AccessToken.authentic, RefreshToken):
+        with suppress(TokenError):  # it may be a token of the other kind
+            return read(encoded).session_id  # type: ignore[arg-type]
+    return None
