@@ -14,7 +14,7 @@ from fluxiq.tests.engines import Gunicorn
 from fluxiq.tests.load import Client, Seen, ask_all, bearer, by_window, statuses
 from fluxiq.tests.served import SERVERS, Service, serving
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.proof]
 
 VERIFY = "/api/v1/auth/verify"
 THREADS = 8
