@@ -8,7 +8,7 @@ from typing import Any
 from rest_framework.response import Response
 
 from accounts.models import User
-from fluxiq import errors, metrics
+from fluxiq import error_handlers, metrics
 from fluxiq.audit import tallies
 from fluxiq.audit.models import Kind
 from fluxiq.errors import Forbidden, RateLimited, Unauthorized
@@ -53,7 +53,7 @@ def _counted(user_id: Callable[[], str]) -> Iterator[None]:
 
 def exception_handler(exc: Exception, context: dict[str, Any]) -> Response | None:
     """DRF's EXCEPTION_HANDLER: the API's answer; a permission that was refused is counted."""
-    response = errors.drf_exception_handler(exc, context)
+    response = error_handlers.drf_exception_handler(exc, context)
     if response is not None and response.status_code == HTTPStatus.FORBIDDEN:
         principal = context["request"].auth
         if isinstance(principal, Principal):

@@ -23,7 +23,7 @@ from rest_framework.serializers import BaseSerializer
 from tqdm import tqdm
 
 from fluxiq import ids
-from fluxiq.errors import from_exception
+from fluxiq.error_handlers import from_exception
 from fluxiq.origin import Origin, working_as
 
 USAGE_ERROR = 2  # the exit code of arguments that cannot be understood; 1 is any other failure

@@ -40,7 +40,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("admin/", admin.site.urls),
 ]
 
-handler400 = "fluxiq.errors.handler400"
-handler403 = "fluxiq.errors.handler403"
-handler404 = "fluxiq.errors.handler404"
-handler500 = "fluxiq.errors.handler500"
+handler400 = "fluxiq.error_handlers.handler400"
+handler403 = "fluxiq.error_handlers.handler403"
+handler404 = "fluxiq.error_handlers.handler404"
+handler500 = "fluxiq.error_handlers.handler500"

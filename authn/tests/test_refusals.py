@@ -193,7 +193,11 @@ class PermissionTests(ApiTestCase):
         self.get("/users", self.otto)  # whoever asked once may be remembered
         tallies.forget()
         counts = []
-        for handler in ("fluxiq.errors.drf_exception_handler", "authn.refusals.exception_handler"):
+        handlers = (
+            "fluxiq.error_handlers.drf_exception_handler",
+            "authn.refusals.exception_handler",
+        )
+        for handler in handlers:
             with (
                 self.settings(REST_FRAMEWORK=self.handled_by(handler)),
                 CaptureQueriesContext(connection) as queries,

@@ -13,7 +13,7 @@ FORMAT_MODULE_PATH = "fluxiq.formats"
 STAFF_TIME_ZONE = "America/Sao_Paulo"  # on the wire all is UTC
 
 LOGIN_REDIRECT_URL = "/admin/"
-CSRF_FAILURE_VIEW = "fluxiq.errors.csrf_failure"
+CSRF_FAILURE_VIEW = "fluxiq.error_handlers.csrf_failure"
 
 # Of /admin/ alone. Scripts come from our own host, as files. What the theme needs beyond that:
 # its Alpine.js compiles the expressions in its templates (eval), and it writes its colours into

@@ -15,7 +15,7 @@ from rest_framework import exceptions
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from fluxiq import errors, urls
+from fluxiq import error_handlers, errors, urls
 from fluxiq.limits import Usage
 from fluxiq.tests.base import ApiTestCase
 from fluxiq.views import ApiView
@@ -108,7 +108,7 @@ class TestFromException:
         ],
     )
     def test_each_is_its_documented_error(self, raised: Exception, status: int) -> None:
-        error = errors.from_exception(raised, "req_1")
+        error = error_handlers.from_exception(raised, "req_1")
         assert error is not None
         assert error.status_code == status
         assert "which one" not in json.dumps(error.body())
@@ -116,15 +116,15 @@ class TestFromException:
 
     def test_a_standby_that_refuses_to_write_is_a_database_that_is_away(self) -> None:
         refused = InternalError("cannot execute INSERT in a read-only transaction")
-        assert errors.from_exception(refused, "req_1") is None  # for whatever other reason
+        assert error_handlers.from_exception(refused, "req_1") is None  # for whatever other reason
         refused.__cause__ = psycopg.errors.ReadOnlySqlTransaction()
-        error = errors.from_exception(refused, "req_1")
+        error = error_handlers.from_exception(refused, "req_1")
         assert error is not None
         assert error.status_code == 503
 
     @pytest.mark.parametrize("raised", [ValueError("x"), KeyError("x"), RuntimeError("x")])
     def test_what_nobody_expected_is_left_to_the_500(self, raised: Exception) -> None:
-        assert errors.from_exception(raised, "req_1") is None
+        assert error_handlers.from_exception(raised, "req_1") is None
 
     @pytest.mark.parametrize(
         ("detail", "details"),
@@ -142,7 +142,7 @@ class TestFromException:
     def test_details_are_messages_by_field(
         self, detail: Any, details: dict[str, list[str]]
     ) -> None:
-        error = errors.from_exception(exceptions.ValidationError(detail), None)
+        error = error_handlers.from_exception(exceptions.ValidationError(detail), None)
         assert error is not None
         assert error.body()["error"]["details"] == details
 
@@ -190,7 +190,7 @@ class EnvelopeTests(ApiTestCase):
 
     def test_503_tells_nothing_but_the_request_id(self) -> None:
         for raised in (OperationalError(SECRET), InterfaceError(SECRET)):
-            with self.assertLogs("fluxiq.errors", "ERROR"):
+            with self.assertLogs("fluxiq.error_handlers", "ERROR"):
                 response = self.raising(raised)
             error = self.error(response, 503)
             assert error["code"] == "SERVICE_UNAVAILABLE"
