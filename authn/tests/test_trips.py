@@ -8,7 +8,7 @@ import pytest
 from django.conf import settings
 from redis import Redis
 
-from fluxiq.settings.base import cache
+from fluxiq.settings.readers import cache
 from fluxiq.tests.base import ApiTestCase
 from fluxiq.tests.engines import Engine, free_port, require, start_valkey
 from fluxiq.tests.factories import issue_key

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from fluxiq.counters import default_location
 from fluxiq.settings.base import *  # noqa: F403 - the idiom of layered settings
-from fluxiq.settings.base import BASE_DIR, STATIC_ROOT, cache, database, env, text
+from fluxiq.settings.base import BASE_DIR, STATIC_ROOT
+from fluxiq.settings.readers import cache, database, env, text
 
 VAR = BASE_DIR / "var"
 SECRETS = {

@@ -7,7 +7,8 @@ from django.core.exceptions import ImproperlyConfigured
 from fluxiq.counters import default_location
 from fluxiq.logs import logging_config
 from fluxiq.settings.base import *  # noqa: F403 - the idiom of layered settings
-from fluxiq.settings.base import BASE_DIR, BASE_SILENCED, cache, database, env, text
+from fluxiq.settings.base import BASE_DIR, BASE_SILENCED
+from fluxiq.settings.readers import cache, database, env, text
 
 REQUIRED = (
     "SECRET_KEY",

@@ -5,7 +5,7 @@ import tempfile
 from pathlib import Path
 
 from fluxiq.settings.base import *  # noqa: F403 - the idiom of layered settings
-from fluxiq.settings.base import cache, database, text
+from fluxiq.settings.readers import cache, database, text
 
 SECRET_KEY = "test-secret-key-of-django-alone-0123456789"  # noqa: S105 - of the tests alone
 JWT_SIGNING_KEYS = "test-1:signing-key-of-the-tests-alone-0123456789"
