@@ -13,7 +13,6 @@ from fluxiq.settings.readers import env, networks, rate, seconds, text
 
 BASE_DIR = Path(__file__).resolve().parent.parent.parent
 
-
 DEBUG = False
 ROOT_URLCONF = "fluxiq.urls"
 WSGI_APPLICATION = "fluxiq.wsgi.application"
@@ -171,7 +170,7 @@ REST_FRAMEWORK = {
     "DEFAULT_PARSER_CLASSES": ["fluxiq.parsers.StrictJSONParser"],
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "fluxiq.negotiation.ExactNegotiation",
     "DEFAULT_METADATA_CLASS": None,
-    "DEFAULT_SCHEMA_CLASS": "fluxiq.schema.EnvelopeSchema",
+    "DEFAULT_SCHEMA_CLASS": "fluxiq.schema.operations.EnvelopeSchema",
     "EXCEPTION_HANDLER": "authn.refusals.exception_handler",
     "URL_FORMAT_OVERRIDE": None,
     "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
@@ -184,7 +183,7 @@ SPECTACULAR_SETTINGS = {
     "SCHEMA_PATH_PREFIX": r"/api/v1",
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enum_id_removal",
-        "fluxiq.schema.complete",
+        "fluxiq.schema.document.complete",
     ],
     "COMPONENT_SPLIT_PATCH": False,  # the body of a PATCH is a serializer of its own
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,

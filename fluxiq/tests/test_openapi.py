@@ -247,7 +247,7 @@ class DocumentTests(SimpleTestCase):
         envelopes = {"data", "meta", "error", "code"}
         for name, schema in self.spec["components"]["schemas"].items():
             for field, said in schema.get("properties", {}).items():
-                where = f"{name}.{field}: say what it is in fluxiq.schema.FIELDS"
+                where = f"{name}.{field}: say what it is in fluxiq.schema.fields.FIELDS"
                 assert "description" in said or field in envelopes, where
                 for example in said.get("examples", ()):
                     assert not faults(self.spec, said, example), where
