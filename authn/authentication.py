@@ -19,7 +19,7 @@ from rest_framework_simplejwt.exceptions import TokenError
 from accounts.models import User
 from authn import keys, remembered, unchanged
 from authn.models import ApiKey, Session
-from authn.models.api_key import bucket_of, peppers
+from authn.peppers import bucket_of, peppers
 from authn.tokens import verified_access
 from fluxiq.errors import Unauthorized
 from fluxiq.principals import Principal

@@ -10,8 +10,8 @@ from django.db import DatabaseError
 from authn import keys, signing
 from authn.mfa import sealing
 from authn.models import ApiKey, TotpFactor
-from authn.models.api_key import peppers
 from authn.models.mfa import sealing_keys
+from authn.peppers import peppers
 from fluxiq.counters import EmbeddedCounters, SharedCounters
 
 

@@ -19,8 +19,8 @@ from django.utils import timezone
 from accounts.models import User
 from authn import keys
 from authn.models import ApiKey, ApiKeyUsage, Session
-from authn.models.api_key import peppers
 from authn.models.usage import HourOfUse
+from authn.peppers import peppers
 from fluxiq import ids
 from fluxiq.audit import tallies
 from fluxiq.audit.models import AuditEvent, Kind

@@ -26,8 +26,8 @@ from accounts.models import User
 from authn import keys, signing
 from authn.mfa import sealing
 from authn.models import ApiKey, TotpFactor
-from authn.models.api_key import peppers
 from authn.models.mfa import sealing_keys
+from authn.peppers import peppers
 from authn.tokens import REFRESH_LIFETIME
 from fluxiq import counters, rings
 from fluxiq.audit import ring as audit_ring

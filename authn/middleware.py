@@ -22,7 +22,7 @@ from rest_framework_simplejwt.exceptions import TokenError
 
 from authn import authentication, keys, ratelimit, recognition
 from authn.authentication import Verified
-from authn.models.api_key import KeyRefused
+from authn.models.api_key_queries import KeyRefused
 from authn.ratelimit import Bucket
 from authn.tokens import AccessToken
 from authn.usage import Use

@@ -13,7 +13,8 @@ from rest_framework_simplejwt.exceptions import TokenError
 
 from authn import keys, ratelimit, remembered, usage
 from authn.authentication import Verified, user_when_asked
-from authn.models.api_key import KeyRefused, bucket_of
+from authn.models.api_key_queries import KeyRefused
+from authn.peppers import bucket_of
 from authn.ratelimit import Bucket
 from authn.tokens import verified_access
 from authn.usage import Use

@@ -11,7 +11,7 @@ from stdnum.br import cnpj, cpf
 from accounts.models import User
 from authn import sessions
 from authn.models import ApiKey
-from authn.models.api_key import peppers
+from authn.peppers import peppers
 from authn.usage import Outcome, flush
 from fluxiq import counters
 from fluxiq.audit import models as audit

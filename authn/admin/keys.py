@@ -20,7 +20,7 @@ from authn import figures
 from authn.admin.one_time import close_form, open_form
 from authn.forms import IssueKeyForm, RotateKeyForm
 from authn.models import ApiKey
-from authn.models.api_key import ApiKeyQuerySet
+from authn.models.api_key_queries import ApiKeyQuerySet
 from fluxiq import ids
 from fluxiq.admin_lists import State, StateFilter, found_names, made_lately
 from fluxiq.admin_site import ConsoleAdmin, ObjectAction, Tool, adopt

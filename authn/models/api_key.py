@@ -1,11 +1,10 @@
 """API keys: a merchant's credential, or a FluxiQ service's. The secret is never stored."""
 
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime, timedelta
-from functools import lru_cache
 from hashlib import sha256
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 from django.conf import settings
 from django.db import models, transaction
@@ -13,209 +12,19 @@ from django.db.models import Q
 from django.utils import timezone
 
 from accounts.models import User
-from authn import keys, notices, remembered
+from authn import notices, remembered
+from authn.models.api_key_queries import ApiKeyManager, printable
+from authn.peppers import peppers
 from fluxiq import counters, ids
 from fluxiq.addresses import is_within, parse_address, parse_networks
 from fluxiq.audit import models as audit
-from fluxiq.errors import Conflict, Forbidden, ServiceUnavailable, Unauthorized
+from fluxiq.errors import Conflict, ServiceUnavailable
 from fluxiq.principals import Grant, Kind, Principal
-from fluxiq.scopes import Scope, ServiceScope
+from fluxiq.scopes import Scope
 from merchants.models import Merchant
 
 MAX_GRACE = timedelta(days=7)
-IDLE = timedelta(days=90)
-SOON = timedelta(days=30)
-REVOKE_BATCH = 500  # keys that are read at once, where many are revoked
 AUDIT_STEP = 60 * 60  # seconds, in which the use of one ended key is one event of the trail
-
-
-@lru_cache(maxsize=8)
-def _parsed_peppers(text: str) -> tuple[keys.Pepper, ...]:
-    return keys.parse_peppers(text)
-
-
-def peppers() -> tuple[keys.Pepper, ...]:
-    """The pepper ring of the settings in force, newest first."""
-    return _parsed_peppers(settings.API_KEY_PEPPERS)
-
-
-def bucket_of(secret: str) -> str:
-    """Whose requests are counted, and remembered, together with those of this key's holder."""
-    return peppers()[0].digest(secret).hex()
-
-
-class KeyRefused(Unauthorized):
-    """The secret is that of a key, which has ended, or does not serve here or now."""
-
-    def __init__(self, api_key_id: str, bucket: str, tallied_at: int | None = None) -> None:
-        super().__init__()
-        self.api_key_id = api_key_id
-        self.bucket = bucket
-        self.tallied_at = tallied_at  # microseconds of Unix time; None where no use was tallied yet
-
-
-class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
-    """Questions about API keys."""
-
-    def live(self) -> Self:
-        """Keys that verify: not revoked, not expired."""
-        now = timezone.now()
-        return self.filter(
-            Q(revoked_at__isnull=True) | Q(revoked_at__gt=now),
-            Q(expires_at__isnull=True) | Q(expires_at__gt=now),
-        )
-
-    def at_merchants_of(self, principal: Principal) -> Self:
-        """Keys that exist for the principal at all."""
-        if principal.is_superuser:
-            return self.filter(merchant__isnull=False)
-        return self.filter(merchant_id__in=[g.merchant_id for g in principal.grants])
-
-    def lasting(self) -> Self:
-        """Live keys that nothing ends yet, be it in a grace."""
-        now = timezone.now()
-        return self.filter(
-            Q(expires_at__isnull=True) | Q(expires_at__gt=now), revoked_at__isnull=True
-        )
-
-    def never_used(self) -> Self:
-        """Lasting keys that were never used."""
-        return self.lasting().filter(last_used_at__isnull=True)
-
-    def idle(self) -> Self:
-        """Lasting keys that nobody used for long."""
-        return self.lasting().filter(last_used_at__lt=timezone.now() - IDLE)
-
-    def expiring(self) -> Self:
-        """Lasting keys that expire soon."""
-        return self.lasting().filter(expires_at__lte=timezone.now() + SOON)
-
-    def on_old_pepper(self) -> Self:
-        """Lasting keys that were not used since there is a newer pepper."""
-        newest = peppers()[0].id
-        return self.lasting().filter(Q(pepper_id__lt=newest) | Q(pepper_id__gt=newest))
-
-    def per_pepper(self) -> dict[str, int]:
-        """How many of these keys stand under each pepper id."""
-        rows = self.values_list("pepper_id").annotate(count=models.Count("pk")).order_by()
-        return dict(rows)
-
-    def revoke(self, reason: str) -> int:
-        """End each of these keys that is live, in a transaction of its own. Returns how many."""
-        revoked, last = 0, ""
-        while batch := list(self.live().filter(pk__gt=last).order_by("pk")[:REVOKE_BATCH]):
-            revoked += sum(api_key.revoke(reason) for api_key in batch)
-            last = batch[-1].pk
-        return revoked
-
-
-_ApiKeyManager = models.Manager.from_queryset(ApiKeyQuerySet)
-
-
-class ApiKeyManager(_ApiKeyManager["ApiKey"]):
-    """Issues keys and finds the one that a secret opens."""
-
-    @transaction.atomic
-    def issue(
-        self,
-        merchant: Merchant | None,
-        *,
-        name: str,
-        permissions: Sequence[str],
-        created_by: User | None = None,
-        expires_at: datetime | None = None,
-        allowed_ips: Sequence[str] = (),
-        rate_limit: int | None = None,
-    ) -> "tuple[ApiKey, str]":
-        """Make a key: (the key, its secret). The secret stands nowhere else and is gone after.
-
-        A key of no merchant is a service key. What may be granted is judged by the caller
-        (`forbid_granting_beyond`), since staff and commands hold more than any merchant.
-        """
-        restrictions = {
-            "expires_at": expires_at,
-            "allowed_ips": list(allowed_ips),
-            "rate_limit": rate_limit,
-        }
-        api_key, secret = self._mint(
-            merchant=merchant,
-            name=name,
-            permissions=list(permissions),
-            created_by=created_by,
-            **restrictions,
-        )
-        audit.record(
-            audit.Kind.API_KEY_ISSUED,
-            object_id=api_key.id,
-            merchant_id=api_key.merchant_id or "",
-            after={
-                "name": name,
-                "permissions": api_key.permissions,
-                "hint": api_key.hint,
-                **_printable({k: v for k, v in restrictions.items() if v}),
-            },
-        )
-        notices.api_key_issued(api_key)
-        return api_key, secret
-
-    def issue_service_key(self, **fields: Any) -> "tuple[ApiKey, str]":
-        """Make a key of no merchant, with which a FluxiQ service asks about others' tokens.
-
-        Takes and returns what `issue` does, but for merchant and permissions.
-        """
-        return self.issue(None, permissions=[ServiceScope.TOKENS_INTROSPECT], **fields)
-
-    def _mint(self, **fields: Any) -> "tuple[ApiKey, str]":
-        secret = keys.generate(settings.FLUXIQ_ENVIRONMENT)
-        pepper = peppers()[0]
-        api_key: ApiKey = self.create(
-            digest=pepper.digest(secret),
-            pepper_id=pepper.id,
-            hint=keys.hint(secret),
-            **fields,
-        )
-        return api_key, secret
-
-    def opened_by(self, secret: str) -> "ApiKey | None":
-        """The key that this secret opens, under whichever pepper, dead or alive; else None.
-
-        One indexed query, and none where the secret is not well formed.
-        """
-        if not keys.is_well_formed(secret, settings.FLUXIQ_ENVIRONMENT):
-            return None
-        digests = [pepper.digest(secret) for pepper in peppers()]
-        # Not `first()`: an order and a limit over one row cost the planner more than the row.
-        found = self.filter(digest__in=digests).select_related("merchant").order_by()
-        return next(iter(found), None)
-
-    def verify(self, secret: str, address: str) -> "ApiKey | None":
-        """The live key that this secret opens for a caller at this address; None for no key.
-
-        Raises KeyRefused for a key that exists and does not serve.
-        """
-        api_key = self.opened_by(secret)
-        if api_key is None:
-            return None
-        if not api_key.is_live:
-            api_key.audit_use_past_end()
-            raise KeyRefused(api_key.id, bucket_of(secret))
-        if not api_key.admits(address):
-            raise KeyRefused(api_key.id, bucket_of(secret))
-        if api_key.merchant is not None and api_key.merchant.is_suspended:
-            raise KeyRefused(api_key.id, bucket_of(secret))
-        api_key.move_to_newest_pepper(secret)
-        return api_key
-
-    def note_use(self, api_key_id: str, at: datetime, address: str) -> bool:
-        """Note when and whence a key was last used: False where that was earlier than is known.
-
-        Touches those columns alone, so that it can never undo a concurrent revocation.
-        """
-        is_later = Q(last_used_at__isnull=True) | Q(last_used_at__lt=at)
-        noted = self.filter(is_later, pk=api_key_id).update(
-            last_used_at=at, last_used_address=address
-        )
-        return bool(noted)
 
 
 class ApiKey(models.Model):
@@ -400,7 +209,7 @@ class ApiKey(models.Model):
                 audit.Kind.API_KEY_USED_PAST_END,
                 object_id=self.id,
                 merchant_id=self.merchant_id or "",
-                after=_printable({"expires_at": self.expires_at, "revoked_at": self.revoked_at}),
+                after=printable({"expires_at": self.expires_at, "revoked_at": self.revoked_at}),
                 actor=(Kind.API_KEY, self.id),
             )
 
@@ -439,8 +248,8 @@ class ApiKey(models.Model):
                 audit.Kind.API_KEY_CHANGED,
                 object_id=self.id,
                 merchant_id=self.merchant_id or "",
-                before=_printable(before),
-                after=_printable(after),
+                before=printable(before),
+                after=printable(after),
             )
         self.refresh_from_db()
 
@@ -488,16 +297,3 @@ class ApiKey(models.Model):
         notices.api_key_issued(successor)
         self.refresh_from_db()
         return successor, secret
-
-
-def _printable(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {k: v.isoformat() if isinstance(v, datetime) else v for k, v in values.items()}
-
-
-def forbid_granting_beyond(
-    principal: Principal, merchant_id: str, permissions: Sequence[str]
-) -> None:
-    """Raises Forbidden, naming the first of these permissions that the principal lacks there."""
-    missing = principal.first_missing(permissions, merchant_id)
-    if missing is not None:
-        raise Forbidden(missing, merchant_id)

@@ -53,7 +53,7 @@ class RevokeApiKeysTests(CommandTestCase):
     def test_all_are_revoked_in_batches_also_those_in_a_grace(self) -> None:
         key, _ = issue_key(self.bakery)
         key.rotate(ApiKey.objects.get(pk=key.pk).created_at - key.created_at)
-        with mock.patch("authn.models.api_key.REVOKE_BATCH", 2):
+        with mock.patch("authn.models.api_key_queries.REVOKE_BATCH", 2):
             assert self.result("revoke_api_keys", "--all", "--yes")["revoked"] == 4
         self.assert_live()
         assert not ApiKey.objects.live().exists()

@@ -15,7 +15,7 @@ from redis import Redis
 from accounts.models import User
 from authn import remembered
 from authn.models import ApiKey, Session
-from authn.models.api_key import bucket_of
+from authn.peppers import bucket_of
 from fluxiq import counters
 from fluxiq.counters import SharedCounters
 from fluxiq.principals import Principal

@@ -15,8 +15,8 @@ from django.utils import timezone
 
 from authn import usage
 from authn.models import ApiKey, ApiKeyUsage, MovedBatch
-from authn.models.api_key import bucket_of
 from authn.models.usage import ApiKeyUsageManager, HourOfUse
+from authn.peppers import bucket_of
 from authn.tests.commands import CommandTestCase
 from authn.usage import Moved, Mover, Use
 from fluxiq import counters

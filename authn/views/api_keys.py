@@ -11,7 +11,6 @@ from rest_framework.response import Response
 
 from authn.authentication import user_of
 from authn.models import ApiKey
-from authn.models.api_key import forbid_granting_beyond
 from authn.serializers import ApiKeyChange, ApiKeyCreation, ApiKeyRotation, ApiKeySerializer
 from fluxiq import ids
 from fluxiq.errors import Conflict, NotFound, ValidationFailed
@@ -19,7 +18,7 @@ from fluxiq.http import TOKEN_ONLY
 from fluxiq.schema import PAGE, enveloped, extended, paged
 from fluxiq.scopes import Reserved
 from fluxiq.views import ApiView, data, no_content
-from merchants.models import Merchant, require
+from merchants.models import Merchant, forbid_granting_beyond, require
 
 MAX_IDEMPOTENCY_KEY = 255
 ALREADY_SHOWN = (

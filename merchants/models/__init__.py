@@ -3,7 +3,7 @@
 from merchants.models.membership import Membership
 from merchants.models.merchant import (
     Merchant,
-    forbid_escalation,
+    forbid_granting_beyond,
     merchants_listed,
     only_merchant,
     require,
@@ -14,7 +14,7 @@ __all__ = [
     "Membership",
     "Merchant",
     "PaymentAccount",
-    "forbid_escalation",
+    "forbid_granting_beyond",
     "merchants_listed",
     "only_merchant",
     "require",

@@ -15,9 +15,9 @@ from fluxiq import ids
 from fluxiq.audit import models as audit
 from fluxiq.errors import Conflict, NotFound
 from fluxiq.principals import Principal
-from fluxiq.scopes import Role
+from fluxiq.scopes import Role, permissions_of
 from merchants import invitations
-from merchants.models.merchant import Merchant, TenantQuerySet, forbid_escalation
+from merchants.models.merchant import Merchant, TenantQuerySet, forbid_granting_beyond
 from merchants.signals import grants_changed
 
 
@@ -56,7 +56,7 @@ class MembershipManager(_MembershipManager["Membership"]):
         until it is accepted. Raises Forbidden where the role holds what the principal does not,
         Conflict where the document is a member already, documents.InvalidDocument.
         """
-        forbid_escalation(principal, merchant.id, role)
+        forbid_granting_beyond(principal, merchant.id, permissions_of(role))
         secret = invitations.new()
         try:
             with transaction.atomic():
@@ -269,8 +269,8 @@ class Membership(models.Model):
         Raises Forbidden where the present or the new role holds what the principal does not,
         Conflict where an owner lowers themselves or the last owner would go.
         """
-        forbid_escalation(principal, self.merchant_id, self.role)
-        forbid_escalation(principal, self.merchant_id, role)
+        forbid_granting_beyond(principal, self.merchant_id, permissions_of(self.role))
+        forbid_granting_beyond(principal, self.merchant_id, permissions_of(role))
         is_owner = self.role == Role.OWNER and self.status == self.Status.ACTIVE
         if stays_owner or not is_owner:
             return

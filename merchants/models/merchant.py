@@ -1,5 +1,6 @@
 """Merchants, and what belongs to them as one principal may see it."""
 
+from collections.abc import Sequence
 from typing import ClassVar, Self, TypeVar
 
 from django.db import IntegrityError, models, transaction
@@ -13,7 +14,7 @@ from fluxiq import ids
 from fluxiq.audit import models as audit
 from fluxiq.errors import Conflict, Forbidden, NotFound, ValidationFailed
 from fluxiq.principals import Principal
-from fluxiq.scopes import Permission, permissions_of
+from fluxiq.scopes import Permission
 from merchants.signals import merchant_changed, second_factor_required
 
 M_co = TypeVar("M_co", bound=models.Model, covariant=True)
@@ -218,8 +219,10 @@ def only_merchant(principal: Principal, merchant_id: str | None) -> str:
     return principal.grants[0].merchant_id
 
 
-def forbid_escalation(principal: Principal, merchant_id: str, role: str) -> None:
-    """Raises Forbidden, naming the first permission of the role that the principal lacks there."""
-    missing = principal.first_missing(permissions_of(role), merchant_id)
+def forbid_granting_beyond(
+    principal: Principal, merchant_id: str, permissions: Sequence[str]
+) -> None:
+    """Raises Forbidden, naming the first of these permissions that the principal lacks there."""
+    missing = principal.first_missing(permissions, merchant_id)
     if missing is not None:
         raise Forbidden(missing, merchant_id)

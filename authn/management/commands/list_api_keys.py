@@ -6,7 +6,8 @@ from django.core.management.base import CommandParser
 from django.utils import timezone
 
 from authn.models import ApiKey
-from authn.models.api_key import ApiKeyQuerySet, peppers
+from authn.models.api_key_queries import ApiKeyQuerySet
+from authn.peppers import peppers
 from authn.serializers import ApiKeySerializer
 from fluxiq import commands, ids
 from merchants.models import Merchant
