@@ -157,7 +157,7 @@ class Membership(models.Model):
                 name="membership_document_is_cpf_or_cnpj",
             ),
             models.CheckConstraint(
-                condition=models.Q(role__in=["owner", "manager", "operator"]),
+                condition=models.Q(role__in=[str(role) for role in Role]),
                 name="membership_role_is_known",
             ),
             models.CheckConstraint(
