@@ -16,7 +16,7 @@ from django.contrib.auth.models import Group
 from django.db import transaction
 from django.utils import timezone
 
-from authn import passwords, restoration
+from authn import done_again, passwords, restoration
 from authn.mfa import factors
 from authn.models import ApiKey, RecoveryCode
 from authn.tests.commands import CommandTestCase
@@ -301,9 +301,9 @@ class RestorationTests(CommandTestCase):
         assert self.refusal("replay_audit_log", str(path)) == "line 1 is no object"
 
     def test_every_kind_of_event_was_thought_of(self) -> None:
-        passed = restoration.PASSES
-        assert passed | restoration.MAKES | set(restoration.AGAIN) == set(Kind)
-        assert not passed & (restoration.MAKES | set(restoration.AGAIN))
+        passed = done_again.PASSES
+        assert passed | done_again.MAKES | set(done_again.AGAIN) == set(Kind)
+        assert not passed & (done_again.MAKES | set(done_again.AGAIN))
 
     def root_principal(self) -> Any:
         """May change every role."""
