@@ -19,8 +19,9 @@ from typing import Any, Self
 import httpx
 
 from authn.client import replies
+from authn.client.question import service_url
 from authn.client.replies import ApiError, NoAnswer, Pair, SessionOver
-from authn.client.verifier import KEEP_ALIVE_SECONDS, service_url
+from authn.client.verifier import KEEP_ALIVE_SECONDS
 
 PREFIX = "/api/v1"
 TIMEOUT_SECONDS = 10.0  # for one try

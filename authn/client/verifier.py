@@ -6,14 +6,14 @@ import ssl
 import threading
 import time
 import weakref
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
 from typing import Any
 
 import httpx
 
 from authn.client import answers
 from authn.client.answers import Grant
+from authn.client.question import Answer, Question, question, service_url
 
 PATH = "/api/v1/auth/verify"
 
@@ -23,9 +23,6 @@ CONNECT_SECONDS = 1.0
 # that was just closed.
 KEEP_ALIVE_SECONDS = 15.0
 MAX_ANSWER = 64 * 1024  # bytes
-MAX_CREDENTIAL = 8000  # characters; a longer one is none, and no server would read the header
-MAX_HOPS = 16
-MAX_HOP = 64  # characters of an address
 
 # A connection that broke before it was answered: another may not be broken.
 _BROKEN = (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError)
@@ -33,74 +30,6 @@ _BROKEN = (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError)
 
 class _TooLong(Exception):
     """The answer is longer than any that is documented."""
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """One call to judge: its credential, what it needs and where, and whose it is."""
-
-    permissions: tuple[str, ...]
-    merchant_id: str | None
-    headers: dict[str, str]
-    request_id: str
-
-    @property
-    def parameters(self) -> dict[str, Sequence[str]]:
-        """The query."""
-        merchant = {} if self.merchant_id is None else {"merchant_id": (self.merchant_id,)}
-        return {"permission": self.permissions, **merchant}
-
-    def read(self, answer: "_Answer") -> Grant:
-        """The grant in the answer. Raises Refused."""
-        status, headers, body = answer
-        return answers.read(
-            status,
-            headers,
-            body,
-            permissions=self.permissions,
-            merchant_id=self.merchant_id,
-            request_id=self.request_id,
-        )
-
-
-_Answer = tuple[int, httpx.Headers, bytes]
-
-
-def question(
-    authorization: str | None,
-    permissions: str | Iterable[str],
-    *,
-    merchant_id: str | None = None,
-    peer: str = "",
-    forwarded_for: str = "",
-    request_id: str = "",
-) -> Question:
-    """The question about a call, as headers and query. Nothing that a client sent makes it fail."""
-    request_id = answers.new_request_id(request_id)
-    headers = {"X-Request-ID": request_id}
-    if authorization is not None:
-        sendable = authorization if len(authorization) <= MAX_CREDENTIAL else "?"
-        headers["Authorization"] = _printable(sendable.strip())
-    hops = [*forwarded_for.split(",")[-MAX_HOPS:], peer] if forwarded_for else [peer]
-    chain = ", ".join(_printable(hop.strip()) if len(hop) <= MAX_HOP else "?" for hop in hops)
-    if chain:
-        headers["X-Forwarded-For"] = chain
-    asked = (permissions,) if isinstance(permissions, str) else tuple(permissions)
-    return Question(asked, merchant_id, headers, request_id)
-
-
-def _printable(text: str) -> str:
-    """The text with a `?`, which is in no credential and no address, for what no header holds."""
-    return "".join(c if " " <= c <= "~" else "?" for c in text)
-
-
-def service_url(url: str) -> str:
-    """The address of a service, without a last slash. Raises ValueError for a URL that is none."""
-    base = httpx.URL(url)
-    plain = not (base.userinfo or base.query or base.fragment)
-    if base.scheme not in ("http", "https") or not base.host or not plain:
-        raise ValueError(f"not the http(s) address of a service: {url!r}")
-    return str(base).rstrip("/")
 
 
 class _Settings:
@@ -201,7 +130,7 @@ class Verifier(_Settings):
         if held is not None:
             held.close()
 
-    def _ask(self, asked: Question, deadline: float) -> _Answer:
+    def _ask(self, asked: Question, deadline: float) -> Answer:
         try:
             return self._exchange(asked, deadline)
         except _BROKEN:
@@ -209,7 +138,7 @@ class Verifier(_Settings):
                 raise
             return self._exchange(asked, deadline)
 
-    def _exchange(self, asked: Question, deadline: float) -> _Answer:
+    def _exchange(self, asked: Question, deadline: float) -> Answer:
         with self._connected().stream(
             "GET",
             self.url,
@@ -289,13 +218,13 @@ class AsyncVerifier(_Settings):
         if held is not None:
             await held.aclose()
 
-    async def _ask(self, asked: Question, deadline: float) -> _Answer:
+    async def _ask(self, asked: Question, deadline: float) -> Answer:
         try:
             return await self._exchange(asked, deadline)
         except _BROKEN:
             return await self._exchange(asked, deadline)
 
-    async def _exchange(self, asked: Question, deadline: float) -> _Answer:
+    async def _exchange(self, asked: Question, deadline: float) -> Answer:
         if self._client is None:
             self._client = httpx.AsyncClient(**self._options)
         async with self._client.stream(
