@@ -6,7 +6,6 @@ in. Whoever is written here has a password that cannot be used.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from random import Random
 from typing import Any
@@ -18,28 +17,26 @@ from django.utils import timezone
 
 from accounts.models import User
 from authn import keys
+from authn.demo_stories import (
+    BAKERY,
+    DAYS,
+    MARKET,
+    MEMBERS,
+    MERCHANT_DOCUMENT,
+    MERCHANT_NAME,
+    SERVICE,
+    STAFF,
+    Story,
+)
 from authn.models import ApiKey, ApiKeyUsage, Session
 from authn.models.usage import HourOfUse
 from authn.peppers import peppers
 from fluxiq import ids
 from fluxiq.audit import tallies
 from fluxiq.audit.models import AuditEvent, Kind
-from fluxiq.scopes import Role, Scope, ServiceScope
+from fluxiq.scopes import Role
 from merchants.models import Membership, Merchant, PaymentAccount
 
-MERCHANT_NAME, MERCHANT_DOCUMENT = "Mercado Estrela", "11444777000161"
-MEMBERS = {
-    Role.OWNER: ("Estela Prado", "98765432100"),
-    Role.MANAGER: ("Márcio Leal", "24681357928"),
-    Role.OPERATOR: ("Odete Nunes", "13579246828"),
-}
-STAFF = {
-    "support": ("Ravi, of support", "31415926590"),
-    "security": ("Selma, of security", "27182818205"),
-    "auditor": ("Aldo, the auditor", "16180339805"),
-}
-
-DAYS = 30
 _SEED = 20260203
 _DAY, _HOUR = timedelta(days=1), timedelta(hours=1)
 _REFRESHED = timedelta(days=7)
@@ -48,70 +45,6 @@ _BROWSERS = (
     "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 Safari/605.1.15",
     "Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15 Mobile/15E148",
 )
-
-
-@dataclass(frozen=True, slots=True)
-class _Story:
-    """What became of one key. Times are days from now: of the past where they say `ago`."""
-
-    name: str
-    permissions: Sequence[str]
-    made_ago: float
-    size: int = 0  # of its use; about as many requests in a quiet hour
-    used_from: float = DAYS  # days ago
-    used_until: float = 0
-    used_ago: float | None = None  # its last use, where that is not told by the counts
-    expires_in: float | None = None
-    revoked_ago: float | None = None  # below 0: in its grace
-    reason: str = ""
-    refused: int = 60  # one request in so many
-    succeeds: str = ""
-    changes: Mapping[str, Any] = field(default_factory=dict)
-
-
-_READ = (Scope.ACCOUNTS_READ, Scope.PIX_READ, Scope.TRANSACTIONS_READ)
-_PAY = (*_READ, Scope.PIX_WRITE, Scope.TRANSFERS_WRITE)
-_BAKERY = (
-    _Story("Shop", _PAY, 210, size=90),
-    _Story("Back office", _READ, 353, size=25, expires_in=12),
-    _Story("Till", _PAY, 95, size=40, used_until=0.4, revoked_ago=-0.6, reason="rotated"),
-    _Story("Till", _PAY, 0.4, size=45, used_from=0.4, succeeds="Till"),
-    _Story(
-        "Old till",
-        _PAY,
-        300,
-        size=30,
-        used_until=4,
-        revoked_ago=4,
-        reason="the till was stolen",
-    ),
-    _Story("Trial", _READ, 395, used_ago=41, expires_in=-30),
-    _Story("Accountant", (Scope.TRANSACTIONS_READ,), 365, used_ago=120),
-    _Story("New website", _PAY, 6),
-    _Story(
-        "Warehouse scanner",
-        (Scope.PIX_READ,),
-        160,
-        size=12,
-        refused=6,
-        changes={"allowed_ips": ["192.0.2.0/24"], "rate_limit": 300},
-    ),
-)
-_MARKET = (
-    _Story("Checkout", _PAY, 120, size=70),
-    _Story("Reports", _READ, 60, size=8, refused=9, expires_in=25),
-    _Story("Webhooks", (Scope.WEBHOOKS_READ, Scope.WEBHOOKS_WRITE), 44),
-    _Story(
-        "Found in a public repository",
-        _PAY,
-        80,
-        size=20,
-        used_until=9,
-        revoked_ago=9,
-        reason="found in a public repository",
-    ),
-)
-_SERVICE = _Story("Ledger", (ServiceScope.TOKENS_INTROSPECT,), 90, size=150, refused=200)
 
 
 @transaction.atomic
@@ -130,7 +63,7 @@ def write(merchant: Merchant, people: Sequence[User], superuser: User) -> bool:
     members = [_member(market, role, *who) for role, who in MEMBERS.items()]
     staff = [_staff(group, *who) for group, who in STAFF.items()]
     _Month().write(
-        [(merchant, people, _BAKERY), (market, members, _MARKET), (None, [superuser], (_SERVICE,))],
+        [(merchant, people, BAKERY), (market, members, MARKET), (None, [superuser], (SERVICE,))],
         [superuser, *staff],
     )
     return True
@@ -186,7 +119,7 @@ class _Month:
 
     def write(
         self,
-        owners: Sequence[tuple[Merchant | None, Sequence[User], Sequence[_Story]]],
+        owners: Sequence[tuple[Merchant | None, Sequence[User], Sequence[Story]]],
         staff: Sequence[User],
     ) -> None:
         """Tell all of it, and write it."""
@@ -212,7 +145,7 @@ class _Month:
 
     # Keys
 
-    def _tell_keys(self, merchant: Merchant | None, owner: User, stories: Sequence[_Story]) -> None:
+    def _tell_keys(self, merchant: Merchant | None, owner: User, stories: Sequence[Story]) -> None:
         by_name: dict[str, ApiKey] = {}
         for story in stories:
             api_key = self._key(story, merchant, owner, by_name.get(story.succeeds))
@@ -222,7 +155,7 @@ class _Month:
             self._tell_key(api_key, owner, story)
 
     def _key(
-        self, story: _Story, merchant: Merchant | None, owner: User, before: ApiKey | None
+        self, story: Story, merchant: Merchant | None, owner: User, before: ApiKey | None
     ) -> ApiKey:
         secret = keys.generate(settings.FLUXIQ_ENVIRONMENT)
         # Whoever was not used lately stands under the oldest pepper that there is.
@@ -248,7 +181,7 @@ class _Month:
             **story.changes,
         )
 
-    def _hours_of(self, api_key: ApiKey, story: _Story) -> Iterator[HourOfUse]:
+    def _hours_of(self, api_key: ApiKey, story: Story) -> Iterator[HourOfUse]:
         """Counts like a shop's: more by day than by night, fewer at the weekend."""
         if not story.size:
             return
@@ -264,7 +197,7 @@ class _Month:
             refused = admitted // story.refused + self.random.randrange(3)
             yield HourOfUse(api_key.pk, hour, admitted, refused, limited)
 
-    def _tell_key(self, api_key: ApiKey, owner: User, story: _Story) -> None:
+    def _tell_key(self, api_key: ApiKey, owner: User, story: Story) -> None:
         about = {
             "object_id": api_key.pk,
             "merchant_id": api_key.merchant_id or "",

@@ -11,14 +11,14 @@ from django.utils import timezone
 
 from accounts import documents
 from accounts.models import User
-from authn import demo, demo_history, figures, passwords
+from authn import demo, demo_stories, figures, passwords
 from authn.models import ApiKey, ApiKeyUsage, Session
 from authn.tests.commands import CommandTestCase
 from fluxiq.audit.models import AuditEvent
 from fluxiq.scopes import Role
 from merchants.models import Membership, Merchant
 
-STORY = dict([*demo_history.MEMBERS.items(), *demo_history.STAFF.items()])
+STORY = dict([*demo_stories.MEMBERS.items(), *demo_stories.STAFF.items()])
 
 
 def curl_calls(text: str) -> list[list[str]]:
@@ -169,7 +169,7 @@ class HistoryTests(CommandTestCase):
 
     def test_two_merchants_have_people_of_each_role(self) -> None:
         self.run_command("seed_demo", "--history")
-        for document in (demo.MERCHANT_DOCUMENT, demo_history.MERCHANT_DOCUMENT):
+        for document in (demo.MERCHANT_DOCUMENT, demo_stories.MERCHANT_DOCUMENT):
             members = Membership.objects.filter(merchant__document=document)
             assert set(members.values_list("role", flat=True)) == set(Role)
 
@@ -207,14 +207,14 @@ class HistoryTests(CommandTestCase):
     def test_the_settings_that_refuse_the_demo_refuse_it(self) -> None:
         with override_settings(DEMO_ALLOWED=False):
             assert "do not allow it" in self.refusal("seed_demo", "--history")
-        assert not Merchant.objects.filter(document=demo_history.MERCHANT_DOCUMENT).exists()
+        assert not Merchant.objects.filter(document=demo_stories.MERCHANT_DOCUMENT).exists()
 
 
 class DemoFactsTests(CommandTestCase):
     def test_every_document_but_the_documented_one_has_right_check_digits(self) -> None:
         people = [p.document for p in (*demo.PEOPLE, demo.STAFF)]
         assert people[0] == "12345678901"
-        people += [demo_history.MERCHANT_DOCUMENT, *(document for _, document in STORY.values())]
+        people += [demo_stories.MERCHANT_DOCUMENT, *(document for _, document in STORY.values())]
         for document in (demo.MERCHANT_DOCUMENT, *people[1:]):
             assert documents.normalise(document, verify_check_digits=True) == document
 
