@@ -6,7 +6,7 @@ from typing import Any
 from fluxiq.scopes import Role
 from fluxiq.tests.console import ConsoleTestCase
 from fluxiq.tests.factories import MembershipFactory, PaymentAccountFactory, UserFactory, issue_key
-from merchants.admin import staff_principal
+from merchants.forms import staff_principal
 from merchants.models import Membership, Merchant, PaymentAccount
 
 LIST = "merchants/merchant/"
