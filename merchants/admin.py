@@ -21,7 +21,6 @@ from fluxiq.admin_site import (
     Tool,
     adopt,
 )
-from fluxiq.audit import models as audit
 from fluxiq.theme import TabularInline
 from merchants.forms import MembershipForm, MembershipFormSet, MerchantAddForm, staff_principal
 from merchants.models import Membership, Merchant, PaymentAccount
@@ -128,14 +127,7 @@ class MerchantAdmin(DocumentSearchAdmin[Merchant]):
         if not change:
             adopt(obj, Merchant.objects.open(obj.name, obj.document))
         elif "name" in form.changed_data:
-            obj.save(update_fields=["name"])
-            audit.record(
-                audit.Kind.MERCHANT_CHANGED,
-                object_id=obj.id,
-                merchant_id=obj.id,
-                before={"name": form.initial["name"]},
-                after={"name": obj.name},
-            )
+            obj.rename(obj.name)
 
 
 def may_see(request: HttpRequest, model: type[Model]) -> bool:

@@ -152,6 +152,22 @@ class Merchant(models.Model):
         """Whether its keys and members are refused."""
         return self.status == self.Status.SUSPENDED
 
+    @transaction.atomic
+    def rename(self, name: str) -> None:
+        """Change the name alone."""
+        before = Merchant.objects.select_for_update().values_list("name", flat=True).get(pk=self.pk)
+        self.name = name
+        if before == name:
+            return
+        self.save(update_fields=["name"])
+        audit.record(
+            audit.Kind.MERCHANT_CHANGED,
+            object_id=self.id,
+            merchant_id=self.id,
+            before={"name": before},
+            after={"name": name},
+        )
+
     def suspend(self) -> None:
         """Refuse its keys and members from the next request on."""
         self._change_status(self.Status.SUSPENDED, audit.Kind.MERCHANT_SUSPENDED)
