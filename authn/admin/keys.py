@@ -1,5 +1,6 @@
 """API keys at the staff console: issuing and rotating show the secret once, on the answer."""
 
+from functools import partial
 from typing import Any, ClassVar, cast
 
 from django import forms
@@ -9,7 +10,6 @@ from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
-from django.utils import timezone
 from django.utils.decorators import method_decorator
 from django.utils.html import format_html, format_html_join
 from django.utils.translation import gettext as _
@@ -20,7 +20,7 @@ from authn import figures
 from authn.admin.one_time import close_form, open_form
 from authn.forms import IssueKeyForm, RotateKeyForm
 from authn.models import ApiKey
-from authn.models.api_key_queries import ApiKeyQuerySet
+from authn.models.api_key_queries import ApiKeyQuerySet, KeyState, in_state
 from fluxiq import ids
 from fluxiq.admin_lists import State, StateFilter, found_names, made_lately
 from fluxiq.admin_site import ConsoleAdmin, ObjectAction, Tool, adopt
@@ -30,44 +30,20 @@ from fluxiq.scopes import DESCRIPTIONS
 from merchants.admin import MerchantColumn, MerchantFilter
 from merchants.models import Merchant
 
-STATES = (
-    State(
-        "live",
-        gettext_lazy("live"),
-        lambda: (
-            Q(revoked_at__isnull=True)
-            & (Q(expires_at__isnull=True) | Q(expires_at__gt=timezone.now()))
-        ),
-    ),
-    State("in grace", gettext_lazy("in grace"), lambda: Q(revoked_at__gt=timezone.now())),
-    State(
-        "expired",
-        gettext_lazy("expired"),
-        lambda: (
-            Q(expires_at__lte=timezone.now())
-            & (Q(revoked_at__isnull=True) | Q(revoked_at__gt=timezone.now()))
-        ),
-    ),
-    State("revoked", gettext_lazy("revoked"), lambda: Q(revoked_at__lte=timezone.now())),
-)
-_LABELS = {state.value: state.label for state in STATES}
-
-
-def state_of(api_key: ApiKey) -> str:
-    """The value of the state that the key is in."""
-    now = timezone.now()
-    if api_key.revoked_at is not None and api_key.revoked_at <= now:
-        return "revoked"
-    if api_key.expires_at is not None and api_key.expires_at <= now:
-        return "expired"
-    return "live" if api_key.revoked_at is None else "in grace"
+_LABELS = {
+    KeyState.LIVE: gettext_lazy("live"),
+    KeyState.IN_GRACE: gettext_lazy("in grace"),
+    KeyState.EXPIRED: gettext_lazy("expired"),
+    KeyState.REVOKED: gettext_lazy("revoked"),
+}
+STATES = tuple(State(state, label, partial(in_state, state)) for state, label in _LABELS.items())
+_TONES = {KeyState.LIVE: "good", KeyState.IN_GRACE: "warn"}
 
 
 def state_badge(api_key: ApiKey) -> str:
     """The state as a page shows it."""
-    state = state_of(api_key)
-    tone = {"live": "good", "in grace": "warn"}.get(state, "dull")
-    return format_html('<span class="fx-badge fx-{}">{}</span>', tone, _LABELS[state])
+    tone = _TONES.get(api_key.state, "dull")
+    return format_html('<span class="fx-badge fx-{}">{}</span>', tone, _LABELS[api_key.state])
 
 
 class OwnerFilter(admin.SimpleListFilter):

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from accounts.models import User
 from authn import notices, remembered
-from authn.models.api_key_queries import ApiKeyManager, printable
+from authn.models.api_key_queries import ApiKeyManager, KeyState, printable
 from authn.peppers import peppers
 from fluxiq import counters, ids
 from fluxiq.addresses import is_within, parse_address, parse_networks
@@ -122,6 +122,16 @@ class ApiKey(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} ({self.hint})"
+
+    @property
+    def state(self) -> KeyState:
+        """What has become of the key by now."""
+        now = timezone.now()
+        if self.revoked_at is not None and self.revoked_at <= now:
+            return KeyState.REVOKED
+        if self.expires_at is not None and self.expires_at <= now:
+            return KeyState.EXPIRED
+        return KeyState.LIVE if self.revoked_at is None else KeyState.IN_GRACE
 
     @property
     def is_live(self) -> bool:

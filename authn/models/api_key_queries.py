@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Self
 
 from django.conf import settings
@@ -24,6 +25,30 @@ if TYPE_CHECKING:
 IDLE = timedelta(days=90)
 SOON = timedelta(days=30)
 REVOKE_BATCH = 500  # keys that are read at once, where many are revoked
+
+
+class KeyState(StrEnum):
+    """What has become of a key: it is in one of these."""
+
+    LIVE = "live"
+    IN_GRACE = "in grace"
+    EXPIRED = "expired"
+    REVOKED = "revoked"
+
+
+def in_state(state: KeyState) -> Q:
+    """The condition of keys in this state now; of one key, `ApiKey.state` tells."""
+    now = timezone.now()
+    has_time = Q(expires_at__isnull=True) | Q(expires_at__gt=now)
+    match state:
+        case KeyState.LIVE:
+            return Q(revoked_at__isnull=True) & has_time
+        case KeyState.IN_GRACE:
+            return Q(revoked_at__gt=now) & has_time
+        case KeyState.EXPIRED:
+            return Q(expires_at__lte=now) & (Q(revoked_at__isnull=True) | Q(revoked_at__gt=now))
+        case KeyState.REVOKED:
+            return Q(revoked_at__lte=now)
 
 
 def printable(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -60,10 +85,7 @@ class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
 
     def lasting(self) -> Self:
         """Live keys that nothing ends yet, be it in a grace."""
-        now = timezone.now()
-        return self.filter(
-            Q(expires_at__isnull=True) | Q(expires_at__gt=now), revoked_at__isnull=True
-        )
+        return self.filter(in_state(KeyState.LIVE))
 
     def never_used(self) -> Self:
         """Lasting keys that were never used."""

@@ -2,7 +2,7 @@
 
 import logging
 import re
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from unittest import mock
 from zoneinfo import ZoneInfo
@@ -228,12 +228,17 @@ class ApiKeyPagesTests(ConsoleTestCase):
 
     def test_the_list_shows_the_state(self) -> None:
         now = timezone.now()
-        for state, dates in {
-            "live": {},
-            "in grace": {"revoked_at": now + timedelta(hours=1)},
-            "expired": {"expires_at": now - timedelta(seconds=1), "created_at": now - timedelta(1)},
-            "revoked": {"revoked_at": now},
-        }.items():
+        past = {"expires_at": now - timedelta(seconds=1), "created_at": now - timedelta(1)}
+        grace = {"revoked_at": now + timedelta(hours=1)}
+        cases: list[tuple[str, dict[str, datetime]]] = [
+            ("live", {}),
+            ("in grace", grace),
+            ("expired", past),
+            ("expired", past | grace),
+            ("revoked", {"revoked_at": now}),
+            ("revoked", past | {"revoked_at": now}),
+        ]
+        for state, dates in cases:
             ApiKey.objects.filter(pk=self.api_key.pk).update(**dates)
             assert re.search(rf'<span class="fx-badge [a-z-]+">{state}</span>', self.look(LIST))
             assert "Till Key" in self.look(LIST, state="\0")
