@@ -103,12 +103,7 @@ class AccessTokenAuthentication(BaseAuthentication):
         known = unchanged.recall(name, stamp)
         if known is not None:
             return user_when_asked(known.id), known
-        session = (
-            Session.objects.live()
-            .select_related("user")
-            .filter(pk=token.session_id, user_id=token.user_id)
-            .first()
-        )
+        session = Session.objects.live_of(token.user_id, token.session_id)
         if session is None:
             raise Unauthorized
         principal, until = session.principal(), session.expires_at.timestamp()

@@ -57,12 +57,7 @@ def _access_token(encoded: str) -> tuple[Principal, dict[str, int]] | None:
         token = AccessToken(encoded)  # type: ignore[arg-type]
     except TokenError:
         return None
-    session = (
-        Session.objects.live()
-        .select_related("user")
-        .filter(pk=token.session_id, user_id=token.user_id)
-        .first()
-    )
+    session = Session.objects.live_of(token.user_id, token.session_id)
     if session is None:
         return None
     return session.principal(), {"iat": token.payload["iat"], "exp": token.payload["exp"]}

@@ -35,6 +35,10 @@ class SessionQuerySet(models.QuerySet["Session"]):
             ended_at__isnull=True, expires_at__gt=timezone.now(), user__is_active=True
         )
 
+    def live_of(self, user_id: str, session_id: str) -> "Session | None":
+        """The live session of which a token says this, with its user; None where there is none."""
+        return self.live().select_related("user").filter(pk=session_id, user_id=user_id).first()
+
     def of(self, principal: Principal) -> Self:
         """The sessions of a user, each marked `current` where it is the one in use."""
         return self.filter(user_id=principal.id).annotate(

@@ -163,7 +163,9 @@ class HeaderTests(ApiTestCase):
         with mock.patch("merchants.views.merchants_listed", side_effect=OperationalError):
             self.error(self.get("/accounts", self.olga), 503)
         self.forget_counts()  # and whoever is remembered
-        with mock.patch("authn.authentication.Session.objects.live", side_effect=OperationalError):
+        with mock.patch(
+            "authn.authentication.Session.objects.live_of", side_effect=OperationalError
+        ):
             response = self.get("/accounts", self.olga)
         assert self.error(response, 503)["code"] == "SERVICE_UNAVAILABLE"
         assert response.headers["Retry-After"] == "1"
