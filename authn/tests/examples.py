@@ -12,7 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from fluxiq.tests.engines import PROJECT, EngineUnavailable, Process, free_port
-from fluxiq.tests.gateways import Headers, Reply, send
+from fluxiq.tests.gateways import Reply, send
+from fluxiq.tests.upstreams import Headers
 
 EXAMPLES = PROJECT / "docs" / "examples"
 EXPRESS = EXAMPLES / "express"

@@ -1,55 +1,21 @@
-"""The use of API keys: what counts as what, when it was last, and how it comes to the database."""
+"""The use of API keys: what counts as what, and when it was last."""
 
-import subprocess
-import sys
-import threading
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from datetime import datetime, timedelta
 from unittest import mock
 
-import pytest
-from django.db import IntegrityError, OperationalError, connection
-from django.test import SimpleTestCase
+from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from authn import usage
-from authn.models import ApiKey, ApiKeyUsage, MovedBatch
-from authn.models.usage import ApiKeyUsageManager, HourOfUse
+from authn.models import ApiKey, ApiKeyUsage
 from authn.peppers import bucket_of
 from authn.tests.commands import CommandTestCase
-from authn.usage import Moved, Mover, Use
+from authn.tests.usage import HOUR, NOON, UsageTestCase, counted
+from authn.usage import Moved, Use
 from fluxiq import counters
-from fluxiq.audit.models import AuditEvent, Kind
 from fluxiq.errors import Unauthorized
-from fluxiq.tests.base import ApiTestCase
-from fluxiq.tests.engines import PROJECT
 from fluxiq.tests.factories import issue_key
-
-NOON = datetime(2026, 2, 3, 12, tzinfo=UTC)
-HOUR = timedelta(hours=1)
-
-
-def counted(api_key: ApiKey) -> list[tuple[int, int, int]]:
-    """What the database counts: (admitted, refused, limited) by hour, oldest first."""
-    return list(api_key.usage.values_list("admitted", "refused", "limited"))
-
-
-class UsageTestCase(ApiTestCase):
-    def setUp(self) -> None:
-        super().setUp()
-        self.api_key, self.secret = issue_key(self.bakery)
-
-    def use(self, *paths: str, times: int = 1, **extra: Any) -> list[int]:
-        """Ask with the key, and return the statuses."""
-        return [
-            self.get(path, self.secret, **extra).status_code for path in paths for _ in range(times)
-        ]
-
-    def counted(self) -> list[tuple[int, int, int]]:
-        """What the database counts for the key, once all is moved."""
-        usage.flush()
-        return counted(self.api_key)
 
 
 class CountingTests(UsageTestCase):
@@ -228,148 +194,6 @@ class LastUseTests(UsageTestCase):
         assert shown["last_used_at"] == "2026-02-03T12:00:00Z"
 
 
-class MovingTests(UsageTestCase):
-    def test_nothing_is_lost_while_the_database_is_away(self) -> None:
-        self.use("/auth/me", times=2)
-        gone = OperationalError("gone away")
-        with (
-            mock.patch.object(ApiKeyUsageManager, "add", side_effect=gone),
-            pytest.raises(OperationalError),
-        ):
-            usage.flush()
-        self.use("/auth/me", "/users")
-        assert self.counted() == [(3, 1, 0)]
-
-    def test_a_flush_that_dies_once_it_committed_adds_nothing_twice(self) -> None:
-        self.use("/auth/me", times=2)
-        with (
-            mock.patch("authn.models.last_use.note", side_effect=KeyError("killed")),
-            pytest.raises(KeyError),
-        ):
-            usage.flush()
-        assert counted(self.api_key) == [(2, 0, 0)]
-        assert not ApiKey.objects.filter(last_used_at__isnull=False).exists()
-        assert usage.flush() == Moved(0, 0)
-        assert counted(self.api_key) == [(2, 0, 0)]
-        assert ApiKey.objects.filter(last_used_at__isnull=False).exists()
-        self.use("/auth/me")
-        assert self.counted() == [(3, 0, 0)]
-
-    def test_who_gets_a_batch_that_another_adds_leaves_it_to_them(self) -> None:
-        rows = [HourOfUse(self.api_key.id, NOON, 1, 2, 3)]
-        assert [ApiKeyUsage.objects.add("batch", rows) for _ in range(2)] == [True, False]
-        assert counted(self.api_key) == [(1, 2, 3)]
-
-    def test_a_batch_is_added_whole_or_not_at_all(self) -> None:
-        rows = [
-            HourOfUse(self.api_key.id, NOON, 1, 0, 0),
-            HourOfUse(self.api_key.id, NOON + HOUR, None, 0, 0),  # type: ignore[arg-type]
-        ]
-        with pytest.raises(IntegrityError):
-            ApiKeyUsage.objects.add("batch", rows)
-        assert not ApiKeyUsage.objects.exists()
-        assert not MovedBatch.objects.exists()
-
-    def test_counts_of_a_key_that_is_gone_are_in_nobodys_way(self) -> None:
-        gone, secret = issue_key(self.bakery)
-        self.get("/auth/me", secret)
-        gone.delete()
-        self.use("/auth/me")
-        assert self.counted() == [(1, 0, 0)]
-        assert ApiKeyUsage.objects.count() == 1
-
-    def test_one_flush_writes_two_rows_for_a_busy_key(self) -> None:
-        for path in ("/auth/me", "/users"):
-            self.use(path, times=20)
-        self.api_key.revoke()
-        self.use("/auth/me")
-        writes: list[str] = []
-
-        def note(execute: Any, sql: str, parameters: Any, many: bool, context: Any) -> Any:
-            if "authn_apikey" in sql and not sql.lstrip().startswith("SELECT"):
-                writes.extend([sql] * (len(parameters) if many else 1))
-            return execute(sql, parameters, many, context)
-
-        with connection.execute_wrapper(note):
-            usage.flush()
-        assert len(writes) == 2, writes
-
-    def test_of_all_workers_one_moves_in_a_minute(self) -> None:
-        with mock.patch("authn.usage.time.time", return_value=NOON.timestamp() + 0.1):
-            self.use("/auth/me")
-            assert usage.flush_once_a_minute() == Moved(1, 1)
-            self.use("/auth/me")
-            assert [usage.flush_once_a_minute() for _ in range(4)] == [Moved()] * 4
-        with mock.patch("authn.usage.time.time", return_value=NOON.timestamp() + 60):
-            assert usage.flush_once_a_minute() == Moved(1, 1)
-        assert counted(self.api_key) == [(2, 0, 0)]
-
-    def test_a_flush_without_use_writes_nothing(self) -> None:
-        with CaptureQueriesContext(connection) as queries:
-            assert usage.flush() == Moved(0, 0)
-        assert len(queries) == 0
-
-
-FORK = """
-import os, django
-django.setup()
-from authn import usage
-usage._mover.start()
-child = os.fork()
-if not child:
-    unstarted = usage._mover._thread is None and not usage._mover._lock.locked()
-    usage._mover.start()
-    os._exit(0 if unstarted and usage._mover._thread.is_alive() else 1)
-print(os.waitpid(child, 0)[1])
-"""
-
-
-class MoverTests(SimpleTestCase):
-    def run_mover(self, error: Exception | None = None) -> tuple[int, int]:
-        """Run one a few times: how often it moved as a minute began, and as the process ended."""
-        moved_thrice = threading.Event()
-
-        def move() -> Moved:
-            if each_minute.call_count == 3:
-                moved_thrice.set()
-            if error is not None:
-                raise error
-            return Moved()
-
-        mover = Mover()
-        with (
-            mock.patch("authn.usage.flush_once_a_minute", side_effect=move) as each_minute,
-            mock.patch("authn.usage.flush") as at_the_end,
-            mock.patch("authn.usage.time.time", return_value=NOON.timestamp() - 0.001),
-            mock.patch("authn.usage.atexit.register") as at_exit,
-        ):
-            for _ in range(3):
-                mover.start()
-            assert moved_thrice.wait(10)
-            ((stop,), _) = at_exit.call_args
-            stop()
-        assert at_exit.call_count == 1
-        return each_minute.call_count, at_the_end.call_count
-
-    def test_it_moves_as_minutes_begin_and_once_more_as_the_process_ends(self) -> None:
-        each_minute, at_the_end = self.run_mover()
-        assert each_minute >= 3
-        assert at_the_end == 1
-
-    def test_it_survives_whatever_fails(self) -> None:
-        with self.assertLogs("authn.usage", "ERROR"):
-            each_minute, at_the_end = self.run_mover(KeyError("whatever"))
-        assert each_minute >= 3
-        assert at_the_end == 1
-
-    def test_a_forked_child_has_one_of_its_own(self) -> None:
-        command = [sys.executable, "-W", "ignore", "-c", FORK]
-        forked = subprocess.run(
-            command, cwd=PROJECT, check=True, capture_output=True, text=True, timeout=20
-        )
-        assert forked.stdout == "0\n"
-
-
 class CommandTests(CommandTestCase):
     def test_it_moves_and_tells_how_much(self) -> None:
         api_key, secret = issue_key(self.bakery)
@@ -377,53 +201,3 @@ class CommandTests(CommandTestCase):
         assert self.run_command("flush_usage")[0] == "Moved batches: 1, rows: 1.\n"
         assert self.result("flush_usage") == {"batches": 0, "rows": 0}
         assert counted(api_key) == [(1, 0, 0)]
-
-
-class PastEndTests(UsageTestCase):
-    def events(self) -> list[AuditEvent]:
-        """What the trail tells of uses past an end."""
-        return list(AuditEvent.objects.filter(kind=Kind.API_KEY_USED_PAST_END))
-
-    def test_the_use_of_a_revoked_key_is_audited_once_an_hour(self) -> None:
-        self.api_key.revoke("leaked")
-        with self.at(NOON + timedelta(days=9999)):
-            self.use("/accounts", "/users", "/nowhere", "/openapi.json", REMOTE_ADDR="203.0.113.5")
-        (event,) = self.events()
-        assert (event.object_id, event.merchant_id) == (self.api_key.id, self.bakery.id)
-        assert (event.actor_kind, event.actor_id) == ("api_key", self.api_key.id)
-        assert event.address == "203.0.113.5"
-        assert self.api_key.revoked_at is not None
-        assert event.after == {
-            "expires_at": None,
-            "revoked_at": self.api_key.revoked_at.isoformat(),
-        }
-        assert self.secret not in repr(event.__dict__)
-        with self.at(NOON + timedelta(days=9999) + HOUR):
-            self.use("/accounts", times=2)
-        assert len(self.events()) == 2
-
-    def test_so_is_that_of_an_expired_key_and_of_one_past_its_grace(self) -> None:
-        self.api_key.change({"expires_at": timezone.now() + HOUR})
-        rotated, secret = issue_key(self.bakery)
-        rotated.rotate(HOUR)
-        with self.at(timezone.now() + HOUR):
-            self.use("/accounts")
-            self.assert_unauthorized(self.get("/accounts", secret))
-        assert {event.object_id for event in self.events()} == {self.api_key.id, rotated.id}
-
-    def test_a_live_key_that_is_refused_is_not_past_its_end(self) -> None:
-        self.api_key.change({"allowed_ips": ["203.0.113.0/24"]})
-        self.use("/accounts")
-        self.api_key.change({"allowed_ips": []})
-        self.bakery.suspend()
-        self.use("/accounts")
-        self.bakery.resume()
-        self.use("/users")
-        rotated, secret = issue_key(self.bakery)
-        rotated.rotate(HOUR)
-        self.get("/accounts", secret)
-        assert self.events() == []
-
-    def test_the_answer_does_not_tell_a_dead_key_from_an_unknown_one(self) -> None:
-        self.api_key.revoke()
-        self.assert_unauthorized(self.get("/accounts", self.secret))

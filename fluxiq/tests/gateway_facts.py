@@ -16,8 +16,9 @@ import pytest
 
 from fluxiq.scopes import Scope
 from fluxiq.tests.engines import free_port
-from fluxiq.tests.gateways import Edit, Gateway, Relay, Reply, Start, Upstream, mute, send
+from fluxiq.tests.gateways import Edit, Gateway, Reply, Start, send
 from fluxiq.tests.served import EMBEDDED, Service, serving
+from fluxiq.tests.upstreams import Relay, Upstream, mute
 
 API = "/api/v1"
 KEY_LIMIT = 30

@@ -4,8 +4,9 @@ import pytest
 
 from fluxiq.tests.engines import free_port
 from fluxiq.tests.gateway_facts import API, LIMIT_HEADERS, GatewayFacts, Keys
-from fluxiq.tests.gateways import Gateway, Reply, Upstream, traefik
+from fluxiq.tests.gateways import Gateway, Reply, traefik
 from fluxiq.tests.served import Service
+from fluxiq.tests.upstreams import Upstream
 
 pytestmark = pytest.mark.engine
 
