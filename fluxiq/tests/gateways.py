@@ -24,7 +24,6 @@ from fluxiq.tests.served import Answer
 from fluxiq.tests.upstreams import Headers
 
 EXAMPLES = PROJECT / "deploy" / "gateway"
-METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 # What an operator changed in a file: this text, to that.
 Edit = tuple[str, str]

@@ -15,6 +15,8 @@ from pathlib import Path
 from fluxiq.tests.engines import PROJECT
 from fluxiq.tests.jail import BASE, Jail, run
 
+USER = 10001  # whom the image, and every other way of deploying, runs the service as
+
 
 def instructions(text: str) -> list[tuple[str, str]]:
     """The instructions of a Dockerfile, with continued lines joined: (RUN, what follows it)."""
