@@ -8,9 +8,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from fluxiq.tests.engines import (
-    PROJECT,
-)
+from fluxiq.tests.engines import PROJECT
 from fluxiq.tests.image import USER
 from fluxiq.tests.test_environment import SECRETS as SECRET_NAMES
 
