@@ -7,7 +7,7 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -16,24 +16,16 @@ from typing import Self
 from fluxiq.tests.engines import Gunicorn
 from fluxiq.tests.gateways import Gateway, nginx_before_two
 from fluxiq.tests.served import NO_LIMITS, Service, serving
+from fluxiq.tests.waiting import wait_until
 
 CLIENTS = 4
 DRAIN = 1
-WAIT_SECONDS = 120.0
 # Two that nginx may send twice, and one that it may not.
 ASKED = (
     ("GET", "/api/v1/accounts"),
     ("POST", "/api/v1/auth/introspect"),
     ("GET", "/api/v1/auth/verify?permission=pix:write"),
 )
-
-
-def until(true: Callable[[], bool], what: str) -> None:
-    """Return once it is true; fail after two minutes."""
-    deadline = time.monotonic() + WAIT_SECONDS
-    while not true():
-        assert time.monotonic() < deadline, f"{what}: not within {WAIT_SECONDS:.0f} s"
-        time.sleep(0.05)
 
 
 class Traffic:
@@ -70,7 +62,7 @@ class Traffic:
     def wait_for(self, more: int) -> None:
         """Return once so many more requests were answered or failed."""
         target = self.asked + more
-        until(lambda: self.asked >= target, f"{more} requests")
+        wait_until(lambda: self.asked >= target, f"{more} requests")
 
     @property
     def asked(self) -> int:
@@ -116,7 +108,7 @@ def reload(server: Gunicorn) -> None:
     """SIGHUP, and wait until none of the workers is one of before."""
     before = workers_of(server)
     os.kill(server.process.pid, signal.SIGHUP)
-    until(lambda: bool(workers_of(server)) and not workers_of(server) & before, "new workers")
+    wait_until(lambda: bool(workers_of(server)) and not workers_of(server) & before, "new workers")
 
 
 class Pair:
@@ -129,7 +121,7 @@ class Pair:
         """SIGTERM to one, wait for its end, and start it again at the same port."""
         server = self.servers[index]
         os.kill(server.process.pid, signal.SIGTERM)
-        until(lambda: not server.process.running, "its end")
+        wait_until(lambda: not server.process.running, "its end")
         server.__exit__(None, None, None)
         server.__enter__()
         time.sleep(2.5)  # until nginx tries it again: fail_timeout, and a little

@@ -2,8 +2,6 @@
 
 import os
 import threading
-import time
-from collections.abc import Callable
 from typing import Any
 from unittest import mock
 
@@ -11,14 +9,7 @@ import pytest
 
 from fluxiq import background
 from fluxiq.background import Recurring
-
-
-def until(condition: Callable[[], bool]) -> None:
-    """Wait for a condition."""
-    deadline = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
+from fluxiq.tests.waiting import wait_until
 
 
 def test_it_is_done_again_and_again_and_once_more_at_the_end() -> None:
@@ -26,12 +17,9 @@ def test_it_is_done_again_and_again_and_once_more_at_the_end() -> None:
     recurring = Recurring("work", lambda: calls.append(1), period=0.01)
     recurring.start()
     recurring.start()
-    until(lambda: len(calls) >= 3)
+    wait_until(lambda: len(calls) >= 3)
     assert [t.name for t in threading.enumerate()].count("work") == 1
     recurring.stop()
-    done = len(calls)
-    time.sleep(0.05)
-    assert len(calls) == done
     assert "work" not in [t.name for t in threading.enumerate()]
 
 
@@ -66,15 +54,14 @@ def test_a_forked_child_has_none_until_it_starts_one() -> None:
     calls: list[int] = []
     recurring = Recurring("work", lambda: calls.append(os.getpid()), period=0.01)
     recurring.start()
-    until(lambda: bool(calls))
+    wait_until(lambda: bool(calls))
     ours, theirs = os.pipe()
     child = os.fork()
     if child == 0:
         calls.clear()
-        time.sleep(0.05)
-        before = bool(calls)
+        before = "work" in [t.name for t in threading.enumerate()]
         recurring.start()
-        until(lambda: bool(calls))
+        wait_until(lambda: bool(calls))
         os.write(theirs, b"no" if before else b"ok")
         os._exit(0)
     recurring.stop()

@@ -8,7 +8,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
 from multiprocessing.process import BaseProcess
 from multiprocessing.queues import SimpleQueue
 from multiprocessing.synchronize import Barrier
@@ -23,6 +22,7 @@ from pytest_django import Settings
 
 from fluxiq.counters import EmbeddedCounters, default_location
 from fluxiq.counters.embedded import PURGE_BATCH, PURGE_EVERY
+from fluxiq.tests.waiting import wait_until
 
 LIMIT = 1000
 SPAWN = multiprocessing.get_context("spawn")
@@ -94,13 +94,6 @@ def run(script: str, *arguments: str | Path) -> str:
     assert done.returncode == 0, done.stderr
     sys.stderr.write(done.stderr)  # of its children too, for whoever looks at a failure
     return done.stdout
-
-
-def wait_until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.01)
 
 
 def wait_for_others(counters: EmbeddedCounters) -> None:

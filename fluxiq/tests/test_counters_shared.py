@@ -25,6 +25,7 @@ from redis import Redis
 
 from fluxiq.counters import EmbeddedCounters, SharedCounters
 from fluxiq.tests.engines import Engine, free_port, require, start_valkey
+from fluxiq.tests.waiting import wait_until
 
 pytestmark = pytest.mark.engine
 
@@ -66,13 +67,6 @@ def timed(function: Callable[[], int]) -> int:
     result = function()
     assert time.monotonic() - start < 0.5
     return result
-
-
-def wait_until(condition: Callable[[], bool], seconds: float = 5.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.01)
 
 
 def holds_for(seconds: float, condition: Callable[[], bool]) -> None:

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from fluxiq.tests.deploying import Pair, Traffic, pair, reload, until
+from fluxiq.tests.deploying import Pair, Traffic, pair, reload
 from fluxiq.tests.served import EMBEDDED
+from fluxiq.tests.waiting import wait_until
 
 pytestmark = [pytest.mark.engine, pytest.mark.proof]
 
@@ -46,13 +47,13 @@ def test_told_to_stop_it_is_not_ready_and_goes_on_serving(two: Pair) -> None:
     server, key = two.service.gunicorn, two.service.demo["key"]
     assert two.service.call("GET", "/readyz").status == 200
     os.kill(server.process.pid, signal.SIGTERM)
-    until(lambda: two.service.call("GET", "/readyz").status == 503, "not ready")
+    wait_until(lambda: two.service.call("GET", "/readyz").status == 503, "not ready")
     answer = two.service.call("GET", "/readyz")
     assert answer.json["error"]["details"] == {"server": ["stopping"]}
     served = two.service.call("GET", "/api/v1/accounts", key)
     assert (served.status, served.headers["connection"]) == (200, "close")
     assert two.service.call("GET", "/healthz").status == 200
-    until(lambda: not server.process.running, "its end")
+    wait_until(lambda: not server.process.running, "its end")
     server.__exit__(None, None, None)
     server.__enter__()
     assert two.service.call("GET", "/readyz").status == 200

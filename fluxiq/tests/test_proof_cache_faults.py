@@ -9,7 +9,8 @@ import redis
 from fluxiq.tests.backstage import Backstage
 from fluxiq.tests.engines import require, start_valkey
 from fluxiq.tests.served import NO_LIMITS, SERVERS, serving
-from fluxiq.tests.test_proof_kill_switch import API, WAYS, Asker, trial, until
+from fluxiq.tests.test_proof_kill_switch import API, WAYS, Asker, trial
+from fluxiq.tests.waiting import wait_until
 
 pytestmark = pytest.mark.proof
 
@@ -50,7 +51,7 @@ def test_what_is_killed_while_the_server_is_frozen_is_dead_within_the_bound() ->
             for asker in askers:
                 asker.start()
             try:
-                until(lambda: all(len(asker.seen) > 5 for asker in askers))  # noqa: B023
+                wait_until(lambda: all(len(asker.seen) > 5 for asker in askers))  # noqa: B023
                 valkey.pause()
                 if name == "revocation by its holder":
                     body = {"token": token}
@@ -60,7 +61,7 @@ def test_what_is_killed_while_the_server_is_frozen_is_dead_within_the_bound() ->
                 dead = time.monotonic()
                 assert status < 300, (name, status)
                 valkey.resume()
-                until(lambda: any(a.asked_since(dead + BOUND) for a in askers))  # noqa: B023
+                wait_until(lambda: any(a.asked_since(dead + BOUND) for a in askers))  # noqa: B023
             finally:
                 for asker in askers:
                     asker.stop.set()

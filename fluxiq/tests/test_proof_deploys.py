@@ -4,8 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from fluxiq.tests.deploying import Pair, Traffic, pair, reload, until, workers_of
+from fluxiq.tests.deploying import Pair, Traffic, pair, reload, workers_of
 from fluxiq.tests.served import NO_LIMITS, SERVERS, serving
+from fluxiq.tests.waiting import wait_until
 
 pytestmark = pytest.mark.proof
 
@@ -59,6 +60,6 @@ def test_workers_that_retire() -> None:
             port, key = service.gunicorn.port, service.demo["key"]
             with Traffic(port, key, keep_alive=keep_alive) as traffic:
                 traffic.wait_for(REQUESTS)
-            until(lambda: len(workers_of(service.gunicorn)) == len(before), "all workers")  # noqa: B023
+            wait_until(lambda: len(workers_of(service.gunicorn)) == len(before), "all workers")  # noqa: B023
             assert not workers_of(service.gunicorn) & before
             tell("max_requests 1000, 4 workers", traffic, keep_alive=keep_alive)

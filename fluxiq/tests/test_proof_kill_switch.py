@@ -12,6 +12,7 @@ import redis
 
 from fluxiq.tests.backstage import Backstage
 from fluxiq.tests.served import ENGINES, NO_LIMITS, SERVERS, Service, serving
+from fluxiq.tests.waiting import wait_until
 
 pytestmark = pytest.mark.proof
 
@@ -93,14 +94,6 @@ class Asker(threading.Thread):
         return [status for asked, status in self.seen if asked > moment]
 
 
-def until(ready: Callable[[], bool]) -> None:
-    """Return once it is ready."""
-    deadline = time.monotonic() + 30
-    while not ready():
-        assert time.monotonic() < deadline
-        time.sleep(0.001)
-
-
 def trial(
     service: Service,
     backstage: Backstage,
@@ -126,7 +119,7 @@ def trial(
     for asker in askers:
         asker.start()
     try:
-        until(lambda: all(len(asker.seen) > 2 for asker in askers))
+        wait_until(lambda: all(len(asker.seen) > 2 for asker in askers), pause=0.001)
         if server is not None and flush:
             server.flushall()
         if kill is WAYS["revocation by its holder"][2]:
@@ -135,7 +128,7 @@ def trial(
             status = kill(service, backstage, victim, root)
         dead = time.monotonic()
         assert status < 300, status
-        until(lambda: all(len(asker.asked_since(dead)) > 1 for asker in askers))
+        wait_until(lambda: all(len(asker.asked_since(dead)) > 1 for asker in askers), pause=0.001)
     finally:
         for asker in askers:
             asker.stop.set()
