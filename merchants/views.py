@@ -63,11 +63,7 @@ class MerchantView(ApiView):
         responses={200: enveloped(MerchantSerializer, "The merchant."), 403: Forbidden()},
     )
     def get(self, request: Request, merchant_id: str) -> Response:
-        rows = Merchant.objects.at_merchants_of(self.principal)
-        is_id = ids.is_valid(ids.Prefix.MERCHANT, merchant_id)
-        merchant = rows.filter(pk=merchant_id).first() if is_id else None
-        if merchant is None:
-            raise NotFound
+        merchant = Merchant.objects.known_to(self.principal, merchant_id)
         if not self.principal.permissions_at(merchant.id):
             raise Forbidden
         return data(MerchantSerializer, merchant)

@@ -3,7 +3,10 @@
 from django.conf import settings
 
 from accounts.models import User
+from fluxiq.errors import Conflict
 from merchants.models import Membership, Merchant
+
+ENROL_FIRST = "Enrol a second factor of your own first"
 
 
 def superuser_lacks_factor(user: User) -> bool:
@@ -24,6 +27,16 @@ def staff_lacks_factor(user: User) -> bool:
 def lacks_factor_at(user: User, merchant: Merchant) -> bool:
     """Whether this user holds nothing at the merchant, for want of a second factor."""
     return merchant.require_mfa and not user.has_second_factor
+
+
+def require_at(merchant: Merchant, required: bool, by: User) -> None:
+    """Whether the merchant requires a second factor from now on, as one of its owners has it.
+
+    Raises Conflict for an owner who has none: they would shut themselves out.
+    """
+    if required and not by.has_second_factor:
+        raise Conflict(ENROL_FIRST)
+    merchant.set_require_mfa(required)
 
 
 def is_required_of(user: User) -> bool:

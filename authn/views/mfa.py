@@ -20,8 +20,7 @@ from authn.mfa.serializers import (
 )
 from authn.models import RecoveryCode
 from authn.models.mfa import ENROLMENT_LIFETIME
-from fluxiq import ids
-from fluxiq.errors import Conflict, Forbidden, NotFound, Unauthorized, ValidationFailed
+from fluxiq.errors import Conflict, Forbidden, Unauthorized, ValidationFailed
 from fluxiq.http import TOKEN_ONLY
 from fluxiq.schema import enveloped
 from fluxiq.scopes import ALL
@@ -160,11 +159,7 @@ class MerchantSecurityView(ApiView):
 
     def _merchant(self, merchant_id: str) -> Merchant:
         """Raises NotFound for a foreign one, Forbidden for who does not hold `*` there."""
-        rows = Merchant.objects.at_merchants_of(self.principal)
-        is_id = ids.is_valid(ids.Prefix.MERCHANT, merchant_id)
-        merchant = rows.filter(pk=merchant_id).first() if is_id else None
-        if merchant is None:
-            raise NotFound
+        merchant = Merchant.objects.known_to(self.principal, merchant_id)
         if ALL not in self.principal.permissions_at(merchant.pk):
             raise Forbidden(ALL)
         return merchant
@@ -194,13 +189,11 @@ class MerchantSecurityView(ApiView):
         request=MerchantSecurityChange,
         responses={
             200: enveloped(MerchantSecuritySerializer, "What is required now, and who lacks it."),
-            409: Conflict("Enrol a second factor of your own first"),
+            409: Conflict(policy.ENROL_FIRST),
         },
     )
     def patch(self, request: Request, merchant_id: str) -> Response:
         merchant = self._merchant(merchant_id)
         required = self.read(MerchantSecurityChange)["require_mfa"]
-        if required and not user_of(request).has_second_factor:
-            raise Conflict("Enrol a second factor of your own first")
-        merchant.set_require_mfa(required)
+        policy.require_at(merchant, required, user_of(request))
         return self._shown(merchant)

@@ -70,6 +70,14 @@ class MerchantQuerySet(TenantQuerySet["Merchant"]):
 
     merchant_field = "id"
 
+    def known_to(self, principal: Principal, merchant_id: str) -> "Merchant":
+        """The merchant of that id, as it exists for the principal at all. Raises NotFound."""
+        is_id = ids.is_valid(ids.Prefix.MERCHANT, merchant_id)
+        found = self.at_merchants_of(principal).filter(pk=merchant_id).first() if is_id else None
+        if found is None:
+            raise NotFound
+        return found
+
 
 _MerchantManager = models.Manager.from_queryset(MerchantQuerySet)
 
