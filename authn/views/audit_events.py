@@ -11,12 +11,10 @@ from fluxiq.audit.models import AuditEvent
 from fluxiq.audit.serializers import AuditEventSerializer
 from fluxiq.errors import NotFound
 from fluxiq.http import TOKEN_ONLY
-from fluxiq.schema import PAGE, paged
+from fluxiq.schema import MOMENT, PAGE, paged
 from fluxiq.scopes import Reserved
 from fluxiq.views import ApiView
 from merchants.models import require
-
-MOMENT = {"type": "string", "format": "date-time"}
 
 
 class AuditEventListView(ApiView):

@@ -8,10 +8,8 @@ from rest_framework.response import Response
 
 from authn.serializers import ApiKeyUsageSerializer, UsagePeriod
 from authn.views.api_keys import ApiKeyDetail
-from fluxiq.schema import paged
+from fluxiq.schema import MOMENT, paged
 from fluxiq.scopes import Reserved
-
-MOMENT = {"type": "string", "format": "date-time"}
 
 
 class ApiKeyUsageView(ApiKeyDetail):

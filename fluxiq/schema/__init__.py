@@ -15,6 +15,6 @@ together from those of the fields. An answer may be one of our errors, as a clas
 instance where its message is its own.
 """
 
-from fluxiq.schema.answers import OF_MERCHANT, PAGE, empty, enveloped, extended, paged
+from fluxiq.schema.answers import MOMENT, OF_MERCHANT, PAGE, empty, enveloped, extended, paged
 
-__all__ = ["OF_MERCHANT", "PAGE", "empty", "enveloped", "extended", "paged"]
+__all__ = ["MOMENT", "OF_MERCHANT", "PAGE", "empty", "enveloped", "extended", "paged"]

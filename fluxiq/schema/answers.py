@@ -7,7 +7,7 @@ from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, inline_seri
 from rest_framework import serializers
 
 from fluxiq.pagination import Cursor
-from fluxiq.schema.fields import ref
+from fluxiq.schema.fields import Schema, ref
 
 Serializer = Any  # a class of DRF's; to mypy, classes cannot be hashed
 
@@ -26,6 +26,7 @@ PAGE = [
         Cursor.cursor_query_param, str, description="As `meta.next` and `meta.previous` hold it."
     ),
 ]
+MOMENT: Schema = {"type": "string", "format": "date-time"}
 OF_MERCHANT = OpenApiParameter("merchant_id", str, description="Only those of this merchant.")
 
 
