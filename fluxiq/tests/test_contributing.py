@@ -6,8 +6,10 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from graphlib import TopologicalSorter
 from pathlib import Path
 
+import grimp
 import pytest
 
 from fluxiq.tests.documentation import blocks
@@ -68,6 +70,13 @@ def test_the_floors_are_drawn_as_import_linter_holds_them() -> None:
     layers = [sorted(layer.split(" : ")) for layer in contracts["floors"]["layers"]]
     assert [sorted(row) for row in rows if row][:-1] == layers
     assert contracts["ground"]["forbidden_modules"] == ["accounts", "authn", "merchants"]
+
+
+def test_no_import_leads_back_to_where_it_began() -> None:
+    apps = ("accounts", "authn", "fluxiq", "merchants")
+    graph = grimp.build_graph(*apps, cache_dir=None, exclude_type_checking_imports=True)
+    imported = {module: graph.find_modules_directly_imported_by(module) for module in graph.modules}
+    assert len(list(TopologicalSorter(imported).static_order())) == len(imported)
 
 
 def test_five_changes_are_shown() -> None:
