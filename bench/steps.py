@@ -51,7 +51,7 @@ STEPS: Mapping[str, tuple[str, ...]] = {
         "merchants.views:AccountListView.get",
     ),
     "read the rows": ("merchants.models.payment_account:PaymentAccountManager.newest_shown",),
-    "the pool and the statement": ("fluxiq.database:read",),
+    "the pool and the statement": ("fluxiq.database:rows_of",),
     "render JSON": ("rest_framework.response:Response.render",),
 }
 
