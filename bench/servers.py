@@ -113,6 +113,7 @@ def service(
             "PORT": str(port),
             "WEB_CONCURRENCY": str(WORKERS),
             "WEB_THREADS": str(THREADS),
+            "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
         }
         command = [sys.executable, "-m", "gunicorn", "fluxiq.wsgi", "-c", BALANCED]
         with _running("the service", command, PROJECT, gunicorn, f"{url}/healthz") as pid:

@@ -51,11 +51,17 @@ def set_headers(response: HttpResponseBase, headers: Mapping[str, str]) -> None:
         store[name.lower()] = (name, value)
 
 
-def set_missing_headers(response: HttpResponseBase, headers: Mapping[str, str]) -> None:
+Stored = dict[str, tuple[str, str]]  # as Django keeps headers, by their name in lower case
+
+
+def stored(headers: Mapping[str, str]) -> Stored:
+    """These headers, made ready once for `set_missing_headers`."""
+    return {name.lower(): (name, value) for name, value in headers.items()}
+
+
+def set_missing_headers(response: HttpResponseBase, headers: Stored) -> None:
     """As `set_headers`, but for those that the response has already."""
-    store = response.headers._store
-    for name, value in headers.items():
-        store.setdefault(name.lower(), (name, value))
+    response.headers._store = headers | response.headers._store
 
 
 def django_request(request: "Request") -> ApiHttpRequest:

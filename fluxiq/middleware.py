@@ -25,7 +25,7 @@ from whitenoise.middleware import WhiteNoiseMiddleware
 
 from fluxiq import metrics
 from fluxiq.addresses import Network, client_address, is_within, parse_address
-from fluxiq.http import set_headers, set_missing_headers
+from fluxiq.http import Stored, set_headers, set_missing_headers, stored
 from fluxiq.metrics.families import MILLISECOND
 from fluxiq.origin import Origin, name_actor, working_as
 
@@ -92,11 +92,12 @@ class OutermostMiddleware:
         redirect: HttpResponseBase | None = self._security.process_request(request)
         return redirect
 
-    def _security_headers(self, scheme: str) -> dict[str, str]:
+    def _security_headers(self, scheme: str) -> Stored:
         environ = {"REQUEST_METHOD": "GET", "wsgi.input": BytesIO(), "wsgi.url_scheme": scheme}
         response = HttpResponse()
         del response.headers["Content-Type"]
-        return dict(self._security.process_response(WSGIRequest(environ), response).items())
+        secured = self._security.process_response(WSGIRequest(environ), response)
+        return stored(dict(secured.items()))
 
 
 def _new_request_id() -> str:

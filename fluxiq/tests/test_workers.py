@@ -1,72 +1,245 @@
-"""An answer leaves gunicorn in one write, and nothing is held that nobody flushes."""
+"""A small answer is one write, a busy connection keeps its thread, and nothing is lost by it."""
 
 import http.client
 import socket
+import threading
+import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+from gunicorn.http.unreader import SocketUnreader
 
 from fluxiq.tests.served import EMBEDDED, NO_LIMITS, Service, serving
-from fluxiq.workers import JoinedWrites
+from fluxiq.workers import READ_BYTES, Client, Worker
 
 HEAD, BODY, MORE = b"HTTP/1.1 200 OK\r\n\r\n", b"body", b"more"
+REQUEST = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
-class TestJoinedWrites:
+class TestClient:
     @pytest.fixture
-    def peers(self) -> Iterator[tuple[JoinedWrites, socket.socket]]:
-        client, server = socket.socketpair()
-        client.settimeout(0)
-        with client, server:
-            yield JoinedWrites(server), client
+    def peers(self) -> Iterator[tuple[Client, socket.socket]]:
+        peer, server = socket.socketpair()
+        peer.settimeout(0)
+        with peer, server:
+            yield Client(server), peer
 
-    def received(self, client: socket.socket) -> bytes:
+    def received(self, peer: socket.socket) -> bytes:
         with suppress(BlockingIOError):
-            return client.recv(1000)
+            return peer.recv(1000)
         return b""
 
-    def test_the_head_goes_with_the_body(self, peers: tuple[JoinedWrites, socket.socket]) -> None:
-        joined, client = peers
-        joined.sendall(HEAD)
-        assert self.received(client) == b""
-        joined.sendall(BODY)
-        assert self.received(client) == HEAD + BODY
+    def test_the_head_goes_with_the_body(self, peers: tuple[Client, socket.socket]) -> None:
+        client, peer = peers
+        client.hold_head()
+        client.sendall(HEAD)
+        assert self.received(peer) == b""
+        client.sendall(BODY)
+        assert self.received(peer) == HEAD + BODY
 
-    def test_what_follows_goes_as_it_comes(self, peers: tuple[JoinedWrites, socket.socket]) -> None:
-        joined, client = peers
+    def test_what_follows_goes_as_it_comes(self, peers: tuple[Client, socket.socket]) -> None:
+        client, peer = peers
+        client.hold_head()
         for data in (HEAD, BODY, MORE):
-            joined.sendall(data)
-        assert self.received(client) == HEAD + BODY + MORE
-        joined.sendall(MORE)
-        assert self.received(client) == MORE
+            client.sendall(data)
+        assert self.received(peer) == HEAD + BODY + MORE
+        client.sendall(MORE)
+        assert self.received(peer) == MORE
 
     def test_a_head_alone_is_sent_once_by_a_flush(
-        self, peers: tuple[JoinedWrites, socket.socket]
+        self, peers: tuple[Client, socket.socket]
     ) -> None:
-        joined, client = peers
-        joined.sendall(HEAD)
-        joined.flush()
-        joined.flush()
-        assert self.received(client) == HEAD
+        client, peer = peers
+        client.hold_head()
+        client.sendall(HEAD)
+        client.flush()
+        client.flush()
+        assert self.received(peer) == HEAD
+
+    def test_after_a_flush_nothing_is_held(self, peers: tuple[Client, socket.socket]) -> None:
+        client, peer = peers
+        client.hold_head()
+        client.flush()
+        client.sendall(HEAD)
+        assert self.received(peer) == HEAD
 
     def test_a_file_comes_after_the_head(
-        self, peers: tuple[JoinedWrites, socket.socket], tmp_path: Path
+        self, peers: tuple[Client, socket.socket], tmp_path: Path
     ) -> None:
-        joined, client = peers
+        client, peer = peers
         (tmp_path / "file").write_bytes(BODY)
-        joined.sendall(HEAD)
+        client.hold_head()
+        client.sendall(HEAD)
+        client.setblocking(True)
         with (tmp_path / "file").open("rb") as file:
-            joined.sendfile(file)
-        assert self.received(client) == HEAD + BODY
+            client.sendfile(file)
+        assert self.received(peer) == HEAD + BODY
 
-    def test_what_comes_before_the_head_is_not_held(
-        self, peers: tuple[JoinedWrites, socket.socket]
+    def test_the_head_is_sent_before_anything_is_read(
+        self, peers: tuple[Client, socket.socket]
     ) -> None:
-        joined, client = peers
-        joined.send(MORE)
-        assert self.received(client) == MORE
+        client, peer = peers
+        peer.send(BODY)
+        client.hold_head()
+        client.sendall(HEAD)
+        assert client.recv(READ_BYTES) == BODY
+        assert self.received(peer) == HEAD
+
+    def test_more_than_the_socket_takes_is_sent_whole(
+        self, peers: tuple[Client, socket.socket]
+    ) -> None:
+        client, peer = peers
+        much = bytes(range(256)) * 20_000
+        peer.settimeout(10)
+        sending = threading.Thread(target=client.sendall, args=(much,))
+        sending.start()
+        got = b""
+        while len(got) < len(much):
+            got += peer.recv(65536)
+        sending.join()
+        assert got == much
+
+    def test_no_more_is_read_than_was_asked_for(self, peers: tuple[Client, socket.socket]) -> None:
+        client, peer = peers
+        peer.send(BODY)
+        assert client.recv(1) == BODY[:1]
+        assert client.recv(READ_BYTES) == BODY[1:]
+
+    def test_a_read_waits_as_long_as_it_was_told_to(
+        self, peers: tuple[Client, socket.socket]
+    ) -> None:
+        client, _ = peers
+        client.settimeout(0.02)
+        with pytest.raises(TimeoutError):
+            client.recv(READ_BYTES)
+        client.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            client.recv(READ_BYTES)
+
+    def test_a_read_without_a_time_out_waits_for_ever_though_the_socket_lingered(
+        self, peers: tuple[Client, socket.socket]
+    ) -> None:
+        client, peer = peers
+        client.setblocking(True)
+        assert client.linger() == b""
+        later = threading.Timer(0.1, peer.send, (BODY,))
+        later.start()
+        assert client.recv(READ_BYTES) == BODY
+        later.join()
+
+    def test_lingering_brings_what_comes_and_ends_where_nothing_does(
+        self, peers: tuple[Client, socket.socket]
+    ) -> None:
+        client, peer = peers
+        assert client.linger() == b""
+        peer.send(BODY)
+        assert client.linger() == BODY
+        peer.close()
+        assert client.linger() == b""
+
+    def test_an_end_is_read_as_one(self, peers: tuple[Client, socket.socket]) -> None:
+        client, peer = peers
+        peer.close()
+        assert client.recv(READ_BYTES) == b""
+
+    def test_once_closed_it_leaves_the_descriptor_to_whoever_gets_its_number(
+        self, peers: tuple[Client, socket.socket]
+    ) -> None:
+        client, _ = peers
+        number = client.fileno()
+        client.hold_head()
+        client.sendall(HEAD)
+        client.close()
+        assert client.fileno() == -1
+        with ExitStack() as opened:
+            others = [opened.enter_context(part) for part in socket.socketpair()]
+            reused = [part for part in others if part.fileno() == number]
+            assert reused
+            other = others[1 - others.index(reused[0])]
+            other.send(MORE)
+            other.settimeout(0)
+            client.flush()
+            with pytest.raises(OSError, match="Bad file descriptor"):
+                client.sendall(BODY)
+            with pytest.raises(OSError, match="Bad file descriptor"):
+                client.recv(READ_BYTES)
+            assert self.received(other) == b""
+            assert reused[0].recv(READ_BYTES) == MORE
+
+
+@dataclass(eq=False)
+class Connection:
+    """What the worker asks of gunicorn's."""
+
+    sock: Client
+    parser: Any
+
+
+class TestLingering:
+    """Which thread stays with its connection, of a worker with four."""
+
+    @pytest.fixture
+    def worker(self) -> Worker:
+        worker = Worker.__new__(Worker)
+        worker.cfg = SimpleNamespace(threads=4)
+        worker.nr_conns = 4
+        worker._waiting, worker._lingering = set(), set()
+        return worker
+
+    @pytest.fixture
+    def connection(self) -> Iterator[tuple[Any, socket.socket]]:
+        peer, server = socket.socketpair()
+        with peer, server:
+            parser = SimpleNamespace(unreader=SocketUnreader(server))
+            yield Connection(Client(server), parser), peer
+
+    def test_it_stays_for_a_request_that_follows(
+        self, worker: Worker, connection: tuple[Any, socket.socket]
+    ) -> None:
+        conn, peer = connection
+        assert not worker._has_more(conn)
+        peer.send(REQUEST)
+        assert worker._has_more(conn)
+        assert conn.parser.unreader.read() == REQUEST
+        assert not worker._lingering
+
+    def test_it_stays_for_a_request_that_was_read_along(
+        self, worker: Worker, connection: tuple[Any, socket.socket]
+    ) -> None:
+        conn, _ = connection
+        conn.parser.unreader.unread(REQUEST)
+        assert worker._has_more(conn)
+
+    def test_it_goes_where_another_connection_waits_for_a_thread(
+        self, worker: Worker, connection: tuple[Any, socket.socket]
+    ) -> None:
+        conn, peer = connection
+        peer.send(REQUEST)
+        worker._waiting.add(object())
+        assert not worker._has_more(conn)
+
+    def test_the_last_thread_goes_where_connections_outnumber_threads(
+        self, worker: Worker, connection: tuple[Any, socket.socket]
+    ) -> None:
+        conn, peer = connection
+        peer.send(REQUEST)
+        worker.nr_conns = 5
+        worker._lingering = {1, 2, 3}
+        assert not worker._has_more(conn)
+        worker._lingering = {1, 2}
+        assert worker._has_more(conn)
+
+    def test_it_goes_where_the_client_is_gone(
+        self, worker: Worker, connection: tuple[Any, socket.socket]
+    ) -> None:
+        conn, peer = connection
+        peer.close()
+        assert not worker._has_more(conn)
 
 
 @pytest.fixture(scope="module")
@@ -107,3 +280,43 @@ class TestServed:
             length = answer.getheader("Content-Length")
             assert method == "HEAD" or length is None or len(body) == int(length)
         connection.close()
+
+    def test_requests_sent_at_once_are_answered_in_turn(self, service: Service) -> None:
+        with socket.create_connection(("127.0.0.1", service.gunicorn.port), timeout=10) as client:
+            client.sendall(REQUEST * 5)
+            got = b""
+            while got.count(b"HTTP/1.1 200 OK") < 5:
+                got += client.recv(65536)
+
+    def test_a_request_that_comes_in_pieces_is_answered(self, service: Service) -> None:
+        with socket.create_connection(("127.0.0.1", service.gunicorn.port), timeout=10) as client:
+            for _ in range(2):
+                for start in range(0, len(REQUEST), 16):
+                    client.sendall(REQUEST[start : start + 16])
+                    time.sleep(0.01)  # longer than a thread lingers
+                assert client.recv(65536).startswith(b"HTTP/1.1 200 OK")
+
+    def test_connections_that_never_rest_keep_no_other_from_being_answered(
+        self, service: Service
+    ) -> None:
+        address = ("127.0.0.1", service.gunicorn.port)
+        done = threading.Event()
+
+        def hurry() -> None:
+            with socket.create_connection(address, timeout=10) as client:
+                while not done.is_set():
+                    client.sendall(REQUEST)
+                    assert client.recv(65536)
+
+        hurried = [threading.Thread(target=hurry) for _ in range(8)]  # of four threads
+        for thread in hurried:
+            thread.start()
+        try:
+            for _ in range(20):
+                with socket.create_connection(address, timeout=5) as client:
+                    client.sendall(REQUEST)
+                    assert client.recv(65536).startswith(b"HTTP/1.1 200 OK")
+        finally:
+            done.set()
+            for thread in hurried:
+                thread.join()
