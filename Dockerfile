@@ -7,7 +7,9 @@ RUN /opt/venv/bin/pip install --no-cache-dir --require-hashes --only-binary :all
 
 FROM python:3.13.16-slim-bookworm
 
+# GLIBC_TUNABLES: a password's hash fills 46 MiB, in half the time where these are huge pages.
 ENV DJANGO_SETTINGS_MODULE=fluxiq.settings.production \
+    GLIBC_TUNABLES=glibc.malloc.hugetlb=1 \
     PATH=/opt/venv/bin:$PATH \
     PORT=8000 \
     PYTHONDONTWRITEBYTECODE=1 \

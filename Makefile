@@ -19,6 +19,7 @@ run: $(SERVING) ## Serve with demo data, at http://127.0.0.1:8000 or PORT
 	@$(PY) manage.py migrate --no-input
 	@$(PY) manage.py seed_demo --history
 	@exec env DJANGO_SETTINGS_MODULE=$${DJANGO_SETTINGS_MODULE:-fluxiq.settings.local} \
+		GLIBC_TUNABLES=$${GLIBC_TUNABLES:-glibc.malloc.hugetlb=1} \
 		$(PY) -m gunicorn fluxiq.wsgi -c gunicorn.conf.py
 
 test: $(DEVELOPING) $(NODE_INSTALLED) ## Run the whole suite; make test ARGS="-k login" for a part of it

@@ -37,6 +37,8 @@ BALANCED = str(HERE / "balanced.py")
 PEERS_ENVIRONMENT = Path(sys.prefix) / "peers"
 
 WORKERS, THREADS = 2, 4
+# As the service is delivered: Dockerfile, the systemd unit, `make run`.
+HUGE_PAGES = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
 PEOPLE = 64  # whose credentials take turns
 SHOWN = 4000  # characters of a server's log, where a measurement fails
 
@@ -113,7 +115,7 @@ def service(
             "PORT": str(port),
             "WEB_CONCURRENCY": str(WORKERS),
             "WEB_THREADS": str(THREADS),
-            "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
+            **HUGE_PAGES,
         }
         command = [sys.executable, "-m", "gunicorn", "fluxiq.wsgi", "-c", BALANCED]
         with _running("the service", command, PROJECT, gunicorn, f"{url}/healthz") as pid:
