@@ -131,8 +131,6 @@ def first_not_covered(granted: Iterable[str], wanted: Iterable[str]) -> str | No
     """
     held = tuple(granted)
     for want in wanted:
-        if want in held or ALL in held:
-            continue
         resource, _, action = want.partition(":")
         scopes = [s for s in Scope if s.startswith(f"{resource}:")] if action == ALL else []
         missing = next((s for s in scopes or (want,) if not grants(held, s)), None)

@@ -246,4 +246,5 @@ class TestFirstNotCovered:
 
     def test_a_service_scope_is_no_part_of_a_merchants(self) -> None:
         assert set(ServiceScope) == {"tokens:introspect"}
+        assert first_not_covered([ALL], ["pix:read", "tokens:introspect"]) == "tokens:introspect"
         assert first_not_covered(["pix:*"], ["tokens:introspect"]) == "tokens:introspect"
