@@ -65,7 +65,7 @@ def _api_key(secret: str, address: str) -> Recognised | None:
     counted, asked = found
     key = remembered.read_key(_entries(asked)[0])
     if key.until <= time.time():
-        _take_back(asked)
+        asked.take_back()
         raise KeyRefused(key.principal.id, owner, tallied.at)
     bucket = ratelimit.bucket_of(key.principal)
     use = Use.recalled(key.principal.id, owner, tallied.at)
@@ -88,7 +88,7 @@ def _access_token(encoded: str) -> Recognised | None:
     counted, asked = found
     until, user = _entries(asked)
     if float(until) <= time.time():
-        _take_back(asked)
+        asked.take_back()
         return None
     principal = remembered.read_user(user, token.session_id)
     verified = (user_when_asked(principal.id), principal)
@@ -97,9 +97,3 @@ def _access_token(encoded: str) -> Recognised | None:
 
 def _entries(asked: Asked) -> list[bytes]:
     return asked.entries or []
-
-
-def _take_back(asked: Asked) -> None:
-    memory = counters.of_requests().memory
-    if memory is not None:
-        memory.take_back(asked)

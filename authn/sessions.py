@@ -143,11 +143,12 @@ def rotate(presented: Presented) -> TokenPair:
     theft by one of two holders, and ends the session for both. Raises Unauthorized.
     """
     session: Session | None = presented.session
-    if session is not None and session.current is not None and session.current.jti == presented.jti:
-        if _advance(session):
+    current = presented.session.current
+    if current is not None and current.jti == presented.jti:
+        if _advance(presented.session, current):
             metrics.add(REFRESHES, "rotated")
-            return _pair(session)
-        session = _live(session.id)
+            return _pair(presented.session)
+        session = _live(presented.session.id)
     if session is None:
         metrics.add(REFRESHES, "refused")
         raise Unauthorized
@@ -159,14 +160,11 @@ def rotate(presented: Presented) -> TokenPair:
     raise Unauthorized
 
 
-def _advance(session: Session) -> bool:
+def _advance(session: Session, retired: OutstandingToken) -> bool:
     """Compare and swap: point at a new token if the session still points at the one presented."""
     now = timezone.now()
     issued_at = now.replace(microsecond=0)
     expires_at = min(issued_at + REFRESH_LIFETIME, session.must_end_by)
-    retired = session.current
-    if retired is None:
-        return False
     successor = _outstanding(session.user_id, issued_at, expires_at)
     if not rotation.swap(session.id, retired, successor, now):
         return False

@@ -201,7 +201,7 @@ class RingTokenBackend(TokenBackend):
     """simplejwt's backend for one kind of token: its `typ` and its audience."""
 
     def __init__(self, *, typ: str, audience: str) -> None:
-        super().__init__("HS256", audience=audience, issuer=ISSUER, leeway=LEEWAY_SECONDS)
+        super().__init__("HS256", leeway=LEEWAY_SECONDS)
         self.typ = typ
         self._audience = audience
 

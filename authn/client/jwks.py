@@ -146,10 +146,8 @@ class TokenVerifier:
             claims["sub"], claims["sid"], claims["jti"], claims["iat"], claims["exp"]
         )
 
-    def _key(self, kid: object) -> jwt.PyJWK | None:
+    def _key(self, kid: str) -> jwt.PyJWK | None:
         """The published key of that kid, or None. Raises KeysUnavailable."""
-        if not isinstance(kid, str):
-            return None
         held = self._held
         if held is None or time.monotonic() >= held.fresh_until or kid not in held.keys:
             held = self._renewed(held)
@@ -160,29 +158,26 @@ class TokenVerifier:
 
         One thread fetches; those that have keys to go on with do not wait for it.
         """
-        usable = False
-        if seen is not None and time.monotonic() < seen.usable_until:
-            usable = True
-            if not self._lock.acquire(blocking=False):
-                return seen
-        else:
+        usable = seen if seen is not None and time.monotonic() < seen.usable_until else None
+        if usable is None:
             self._lock.acquire()
+        elif not self._lock.acquire(blocking=False):
+            return usable
         try:
             if self._held is not seen and self._held is not None:
                 return self._held  # another thread was first
             if time.monotonic() >= self._not_before:
                 self._not_before = time.monotonic() + MIN_INTERVAL_SECONDS
                 try:
-                    self._held = self._fetch(seen)
+                    self._held = newer = self._fetch(seen)
+                    return newer
                 except KeysUnavailable as error:
-                    if not usable:
+                    if usable is None:
                         raise
                     logger.warning("the keys of %s were not renewed: %s", self.url, error)
-            elif not usable:
+            if usable is None:
                 raise KeysUnavailable("no keys, and it is too soon to ask again")
-            if self._held is None:
-                raise KeysUnavailable("no keys")
-            return self._held
+            return usable
         finally:
             self._lock.release()
 

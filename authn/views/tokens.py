@@ -143,8 +143,6 @@ class LogoutView(ApiView):
         if credential is None:
             raise Unauthorized
         if credential.startswith(MARKER):
-            if request.auth is None:
-                raise Unauthorized
             raise Forbidden
         sessions.end_by_access_token(credential)
         return no_content()

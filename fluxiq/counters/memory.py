@@ -61,16 +61,20 @@ class Asked:
     names: Sequence[str]
     tallies: str
     tallied: Tallied | None
-    thread: threading.local
+    memory: "Memory"
     entries: list[bytes] | None = None
     counter: str = ""
 
     def __enter__(self) -> Self:
-        self.thread.asked = self
+        self.memory.asked = self
         return self
 
     def __exit__(self, *raised: object) -> None:
-        self.thread.asked = None
+        self.memory.asked = None
+
+    def take_back(self) -> None:
+        """Undo the count, whose entry turned out not to serve."""
+        self.memory.take_back(self)
 
 
 class Memory:
@@ -93,12 +97,16 @@ class Memory:
         asked: Asked | None = getattr(self._thread, "asked", None)
         return asked
 
+    @asked.setter
+    def asked(self, asked: Asked | None) -> None:
+        self._thread.asked = asked
+
     def asking(self, owner: str, names: Sequence[str], tallied: Tallied | None = None) -> Asked:
         """A block whose count, the owner's, is made only if all these entries of theirs are there,
         and brings them."""
         make_key = self._make_key
         tallies = make_key(tallies_name(tag_of(owner)))
-        return Asked([make_key(name) for name in names], tallies, tallied, self._thread)
+        return Asked([make_key(name) for name in names], tallies, tallied, self)
 
     def count(self, asked: Asked, counter: str, milliseconds: int) -> int | None:
         """Count and recall; None, and nothing done, where not all is remembered.

@@ -50,7 +50,8 @@ class Command(migrate.Command):
         lock, statement = options["lock_timeout"], options["statement_timeout"]
         if lock < 0 or statement < 0 or options["attempts"] < 1:
             raise CommandError("the time-outs must be 0 or more, and the attempts at least 1")
-        for left in reversed(range(options["attempts"])):
+        left = options["attempts"]
+        while True:
             try:
                 with bounded(connection, lock_seconds=lock, statement_seconds=statement):
                     super().handle(*args, **options)
@@ -59,6 +60,7 @@ class Command(migrate.Command):
                 # What was applied before is committed; the one that waited left nothing behind.
                 if not isinstance(error.__cause__, psycopg.errors.LockNotAvailable):
                     raise
+                left -= 1
                 if not left:
                     raise CommandError(
                         f"gave up: a lock was not had within {lock:g} s, {options['attempts']}"
