@@ -6,14 +6,17 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import pytest
 from django.db import OperationalError
 from django.test import override_settings
 from django.utils import timezone
 
+from authn import sessions
 from fluxiq import metrics
 from fluxiq.audit.models import PendingEvent
 from fluxiq.counters import Breaker
 from fluxiq.counters.server import count_breaker
+from fluxiq.errors import Unauthorized
 from fluxiq.metrics import cells, shared
 from fluxiq.metrics.families import RATE_LIMIT
 from fluxiq.tests.base import ApiTestCase
@@ -76,6 +79,16 @@ class MetricsTests(ApiTestCase):
         found = self.scrape()
         for result in ("rotated", "repeated", "refused", "reused"):
             assert value(found, "fluxiq_refreshes_total", result=result) == 1, result
+
+    def test_a_refresh_of_a_session_that_is_over_is_counted_as_refused(self) -> None:
+        token = self.sign_in(self.olga).refresh_token
+        presented = sessions.present(token)
+        sessions.end_all(self.olga, "over")
+        with pytest.raises(Unauthorized):
+            sessions.present(token)
+        with pytest.raises(Unauthorized):
+            sessions.rotate(presented)
+        assert value(self.scrape(), "fluxiq_refreshes_total", result="refused") == 2
 
     @override_settings(RATE_LIMIT_JWT=(2, 60))
     def test_buckets_and_requests_are_counted_by_kind_route_and_status(self) -> None:

@@ -1,5 +1,6 @@
 """What is remembered of verified callers, and how it is forgotten. On Valkey alone."""
 
+import itertools
 import os
 import time
 from datetime import timedelta
@@ -13,7 +14,7 @@ from django.utils import timezone
 from redis import Redis
 
 from accounts.models import User
-from authn import remembered
+from authn import remembered, usage
 from authn.models import ApiKey, Session
 from authn.peppers import bucket_of
 from fluxiq import counters
@@ -51,6 +52,11 @@ class RememberedTests(ApiTestCase):
         with self.assertNumQueries(0):
             assert self.get(path, caller).status_code == 200
 
+    def recognised_later(self, **delta: float) -> Any:
+        """A block in which it is later for who judges what is remembered, and for nobody else."""
+        later = time.time() + timedelta(**delta).total_seconds()
+        return mock.patch("authn.recognition.time", mock.Mock(time=lambda: later))
+
     def test_a_second_request_asks_no_database(self) -> None:
         _, secret = issue_key(self.bakery, "accounts:read")
         for caller in (secret, self.olga, self.root):
@@ -69,6 +75,15 @@ class RememberedTests(ApiTestCase):
             verify = [self.get("/auth/verify", caller) for _ in range(2)]
             told = [{k: v for k, v in r.headers.items() if k.startswith("X-Auth")} for r in verify]
             assert told[0] == told[1]
+
+    def test_each_use_of_a_remembered_key_is_tallied(self) -> None:
+        api_key, secret = issue_key(self.bakery)
+        self.warm(secret)
+        self.get("/auth/me", secret, REMOTE_ADDR="203.0.113.5")
+        usage.flush()
+        api_key.refresh_from_db()
+        assert list(api_key.usage.values_list("admitted", flat=True)) == [3]
+        assert api_key.last_used_address == "203.0.113.5"
 
     def test_counting_goes_on_over_both_ways(self) -> None:
         _, secret = issue_key(self.bakery)
@@ -117,11 +132,31 @@ class RememberedTests(ApiTestCase):
     def test_a_key_whose_end_came_since_is_refused_and_not_counted_as_its_own(self) -> None:
         _, secret = issue_key(self.bakery, expires_at=timezone.now() + timedelta(hours=1))
         self.warm(secret)
-        with mock.patch("authn.recognition.time.time", return_value=time.time() + 3601):
+        with self.recognised_later(seconds=3601):
             response = self.get("/auth/me", secret)
         self.assert_unauthorized(response)
         assert response.headers["X-RateLimit-Limit"] == "10"
         assert self.get("/auth/me", secret).headers["X-RateLimit-Remaining"] == "997"
+
+    def test_a_session_whose_end_came_since_goes_the_long_way_and_is_counted_once(self) -> None:
+        self.warm(self.olga)
+        with self.recognised_later(days=8):
+            response = self.get("/auth/me", self.olga)
+        assert response.headers["X-RateLimit-Remaining"] == "97"
+
+    def test_a_public_page_knows_who_is_remembered(self) -> None:
+        self.warm(self.olga)
+        assert self.get("/openapi.json", self.olga).headers["X-RateLimit-Limit"] == "100"
+        self.olga.deactivate()
+        response = self.get("/openapi.json", self.olga)
+        assert (response.status_code, response.headers["X-RateLimit-Limit"]) == (200, "10")
+
+    def test_a_public_page_is_open_to_a_remembered_key_whose_end_came_since(self) -> None:
+        _, secret = issue_key(self.bakery, expires_at=timezone.now() + timedelta(hours=1))
+        self.warm(secret)
+        with self.recognised_later(seconds=3601):
+            response = self.get("/openapi.json", secret)
+        assert (response.status_code, response.headers["X-RateLimit-Limit"]) == (200, "10")
 
     def test_a_key_bound_to_addresses_is_asked_about_each_time(self) -> None:
         _, secret = issue_key(self.bakery, allowed_ips=["127.0.0.0/8"])
@@ -185,3 +220,45 @@ class RememberedTests(ApiTestCase):
             answers = [self.get("/auth/me", secret) for _ in range(2)]
         left = [answer.headers["X-RateLimit-Remaining"] for answer in answers]
         assert left == ["997", "996"]
+
+
+class AwayTests(ApiTestCase):
+    """What cannot be forgotten, for the server is away."""
+
+    def bury(self, *answers: bool) -> tuple[int, int]:
+        """Forget, where the server takes it or not, in turn: how often it was asked, and slept."""
+        memory = mock.Mock()
+        memory.bury.side_effect = answers
+        threads: list[Any] = []
+
+        class Thread:
+            def __init__(self, target: Any, args: Any, daemon: bool) -> None:
+                threads.append(lambda: target(*args))
+
+            def start(self) -> None:
+                threads[-1]()
+
+        with (
+            mock.patch("authn.remembered.counters.of_requests") as requests,
+            mock.patch("authn.remembered.threading.Thread", Thread),
+            mock.patch("authn.remembered.time.sleep") as sleep,
+            mock.patch("authn.remembered.time.monotonic", side_effect=itertools.count()),
+        ):
+            requests.return_value.memory = memory
+            remembered.bury(["{x}key"])
+        assert all(call.args == (["{x}key"],) for call in memory.bury.call_args_list)
+        return memory.bury.call_count, sleep.call_count
+
+    def test_what_is_taken_at_once_is_not_tried_again(self) -> None:
+        assert self.bury(True) == (1, 0)
+
+    def test_it_is_tried_again_until_it_is_taken(self) -> None:
+        with self.assertLogs("authn.remembered", "WARNING") as logged:
+            assert self.bury(False, False, True) == (3, 2)
+        assert len(logged.records) == 1
+
+    def test_it_is_given_up_once_the_entry_has_run_out_by_itself(self) -> None:
+        with self.assertLogs("authn.remembered", "WARNING"):
+            asked, slept = self.bury(*[False] * 100)
+        assert asked == slept + 1
+        assert slept == remembered.LIFETIME

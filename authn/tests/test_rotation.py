@@ -1,6 +1,7 @@
 """The compare-and-swap of refresh tokens: all of it, or nothing."""
 
 from datetime import timedelta
+from unittest import mock
 
 from django.utils import timezone
 from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken, OutstandingToken
@@ -67,3 +68,13 @@ class SwapTests(ApiTestCase):
     def test_a_session_that_is_gone_makes_none(self) -> None:
         assert not rotation.swap("ses_none", self.retired, self.successor(), timezone.now())
         self.assert_nothing_changed()
+
+
+class SwapInStepsTests(SwapTests):
+    """As SQLite does it, which the rest of this file leaves to PostgreSQL's one statement."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.enterContext(
+            mock.patch("authn.rotation.database.speaks_postgresql", return_value=False)
+        )
