@@ -139,7 +139,7 @@ class CleanTests(TestCase):
         user.full_clean()
         return user
 
-    def test_it_normalises(self) -> None:
+    def test_a_document_is_kept_bare_and_the_domain_of_an_email_in_lower_case(self) -> None:
         assert self.cleaned(PUNCTUATED, email="O@EXAMPLE.com").document == DOCUMENT
         assert self.cleaned(DOCUMENT, email="O@EXAMPLE.com").email == "O@example.com"
 

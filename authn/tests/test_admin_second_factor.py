@@ -349,6 +349,20 @@ class StaffEnrolmentTests(SecondStepCase):
         self.sam.refresh_from_db()
         assert not self.sam.has_second_factor
 
+    def test_who_is_shut_out_while_the_code_is_proved_does_not_enrol(self) -> None:
+        self.password()
+        phone = Phone(self.secret(), ())
+        real = factors.locked
+
+        def shut_out_meanwhile(user_id: str) -> User:
+            User.objects.filter(pk=user_id).update(is_active=False)
+            return real(user_id)
+
+        with mock.patch("authn.mfa.factors.locked", side_effect=shut_out_meanwhile):
+            assert self.errors(self.code(phone.code(), ENROL)) == ["Invalid code."]
+        self.sam.refresh_from_db()
+        assert not self.sam.has_second_factor
+
     def test_a_superuser_who_enrolled_gets_tokens(self) -> None:
         with override_settings(MFA_REQUIRED_FOR_SUPERUSERS=True):
             self.password(self.root)

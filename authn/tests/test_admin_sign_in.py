@@ -3,9 +3,11 @@
 from typing import Any
 from unittest import mock
 
-from django.test import Client
+from django.contrib.auth.models import AnonymousUser
+from django.test import Client, RequestFactory
 
 from accounts.models import User
+from authn import staff_sign_in
 from fluxiq.errors import ServiceUnavailable
 from fluxiq.tests.console import ConsoleTestCase
 from fluxiq.tests.factories import PASSWORD, UserFactory
@@ -166,3 +168,8 @@ class AdminSignInTests(ConsoleTestCase):
         self.client.force_login(self.olga)
         response = self.client.get("/admin/authn/apikey/")
         assert response.headers["Location"].startswith("/admin/login/")
+
+    def test_nobody_is_not_signed_in(self) -> None:
+        request = RequestFactory().get("/admin/")
+        request.session, request.user = self.client.session, AnonymousUser()
+        assert not staff_sign_in.is_signed_in(request)

@@ -4,6 +4,7 @@ import json
 from datetime import timedelta
 from typing import Any
 
+import pytest
 from django.db import connection
 from django.utils import timezone
 
@@ -11,9 +12,13 @@ from authn import keys, usage
 from authn.models import ApiKey
 from fluxiq import counters
 from fluxiq.audit.models import AuditEvent, Kind
+from fluxiq.errors import Forbidden
+from fluxiq.principals import Grant, Principal
+from fluxiq.principals import Kind as CallerKind
 from fluxiq.scopes import Scope
 from fluxiq.tests.base import ApiTestCase
 from fluxiq.tests.factories import issue_key
+from merchants.models import forbid_granting_beyond
 
 FIELDS = [
     "allowed_ips", "created_at", "created_by", "expires_at", "hint", "id", "last_used_at",
@@ -63,6 +68,16 @@ class IssueTests(ApiKeyTestCase):
             ("POST", f"{one}/rotate", "api_keys:write"),
         ):
             self.assert_forbidden(self.call(method, path, secret, self.body), permission)
+
+    def test_nobody_grants_more_than_they_hold(self) -> None:
+        manager = Principal(
+            CallerKind.USER, self.mario.id, "Mario",
+            (Grant(self.bakery.id, "Padaria", "manager", ("api_keys:write", "pix:*")),),
+        )  # fmt: skip
+        forbid_granting_beyond(manager, self.bakery.id, ["pix:read", "pix:*"])
+        with pytest.raises(Forbidden) as refused:
+            forbid_granting_beyond(manager, self.bakery.id, ["pix:read", "users:read", "pix:*"])
+        assert refused.value.extra == {"required_permission": "users:read"}
 
     def test_a_merchant_that_does_not_exist_is_404(self) -> None:
         for merchant_id in ("mer_01HQGX3VJ8Z5Y6W7T8R9QPNM0K", "nonsense", "%00", "acc_x"):
@@ -153,6 +168,13 @@ class ListTests(ApiKeyTestCase):
         self.assert_forbidden(self.get(self.path, self.mario), "api_keys:read")
         self.assert_not_found(self.get(self.path, self.ana))
 
+    def test_a_key_of_what_is_no_merchant_is_404(self) -> None:
+        api_key, _ = issue_key(self.bakery)
+        for merchant in ("mer_x", "x", api_key.id):
+            self.assert_not_found(
+                self.get(f"/merchants/{merchant}/api-keys/{api_key.id}", self.root)
+            )
+
     def test_another_merchants_key_is_404_under_this_one(self) -> None:
         foreign, _ = issue_key(self.bookshop)
         for caller in (self.olga, self.root):
@@ -174,6 +196,11 @@ class ChangeTests(ApiKeyTestCase):
         super().setUp()
         self.api_key, self.secret = issue_key(self.bakery, "accounts:read", "pix:read")
         self.one = f"{self.path}/{self.api_key.id}"
+
+    def test_a_change_to_what_it_is_already_is_none(self) -> None:
+        same = {"name": self.api_key.name}
+        assert self.data(self.patch(self.one, self.olga, same))["name"] == self.api_key.name
+        assert not AuditEvent.objects.filter(kind=Kind.API_KEY_CHANGED).exists()
 
     def test_narrowing_holds_at_the_next_request(self) -> None:
         assert self.get("/accounts", self.secret).status_code == 200

@@ -70,6 +70,34 @@ def service_of(sessions: dict[str, str]) -> Callable[[Seen], Answer]:
 
 
 class TestSession:
+    def test_a_challenge_and_a_code_start_one(self) -> None:
+        with Stub(answering(pair_answer(1))) as stub, Client(stub.url) as client:
+            client.finish_sign_in("mfa_1", "123456")
+            assert client.pair is not None
+            assert client.pair.access_token == "access-1"
+        (seen,) = stub.seen
+        assert (seen.method, seen.path) == ("POST", "/api/v1/auth/login/mfa")
+
+    def test_a_success_without_tokens_starts_none(self) -> None:
+        for body in (b'{"data":{}}', b'{"data":null}', b"[]", b'{"data":{"expires_in":"soon"}}'):
+            with (
+                Stub(http(200, body)) as stub,
+                Client(stub.url) as client,
+                pytest.raises(NoAnswer, match="a success without a pair of tokens"),
+            ):
+                client.sign_in("12345678901", "a password")
+            assert client.pair is None
+
+    def test_a_refresh_that_is_refused_for_another_reason_ends_nothing(self) -> None:
+        with (
+            Stub(answering(DEAD, error(400, "VALIDATION_ERROR"))) as stub,
+            Client(stub.url, pair=pair()) as client,
+        ):
+            with pytest.raises(ApiError) as refused:
+                client.get("/accounts")
+            assert client.pair is not None
+        assert (refused.type, refused.value.status) == (ApiError, 400)
+
     def test_a_401_is_refreshed_once_and_the_call_made_again(self) -> None:
         kept: list[Pair | None] = []
         with (
@@ -190,7 +218,7 @@ class TestWaiting:
         assert refused.value.error["retry_after"] == 7
         assert waits == []
 
-    def test_waiting_ends(self, waits: list[float]) -> None:
+    def test_no_call_waits_for_longer_than_its_patience(self, waits: list[float]) -> None:
         with (
             Stub(answering(LIMITED)) as stub,
             Client(stub.url, api_key="k", patience=60) as client,

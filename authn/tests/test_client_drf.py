@@ -8,7 +8,7 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 from django.http import HttpRequest, HttpResponse
 from django.test import RequestFactory, override_settings
-from rest_framework.exceptions import APIException
+from rest_framework.exceptions import APIException, AuthenticationFailed
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -142,6 +142,14 @@ class TestVerifyAuthentication:
         (seen,) = stub.seen
         assert "authorization" not in seen.headers
         assert "access_token" not in seen.target
+
+    def test_whom_a_view_does_not_know_is_401_and_not_403(self, stub: Stub) -> None:
+        class Doubtful(PixView):
+            def get(self, request: Request, **kwargs: str) -> Response:
+                raise AuthenticationFailed
+
+        response = call(Doubtful, "GET")
+        assert (response.status_code, response.headers["WWW-Authenticate"]) == (401, "Bearer")
 
     def test_settings_that_name_no_service_are_an_error(self) -> None:
         for url in (None, "", "auth.example.com"):

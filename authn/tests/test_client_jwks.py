@@ -1,6 +1,7 @@
 """authn.client.jwks: access tokens verified by published keys."""
 
 import json
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -205,6 +206,29 @@ class TestKeys:
         assert len(stub.seen) == 1
         clock.ahead = seconds + 1
         assert status(verifier, token()) == 200
+        assert len(stub.seen) == 2
+
+    def test_while_one_thread_renews_them_the_others_go_on_with_what_they_have(
+        self, stub: Stub, verifier: TokenVerifier, clock: Clock
+    ) -> None:
+        assert status(verifier, token()) == 200
+        asked, go_on = threading.Event(), threading.Event()
+
+        def slowly(seen: Seen) -> bytes:
+            asked.set()
+            go_on.wait(10)
+            return document(published())
+
+        stub.reply = slowly
+        clock.ahead = 301
+        verifier._timeout = 10
+        with ThreadPoolExecutor() as pool:
+            renewing = pool.submit(status, verifier, token())
+            assert asked.wait(10)
+            assert status(verifier, token()) == 200
+            assert not renewing.done()
+            go_on.set()
+            assert renewing.result() == 200
         assert len(stub.seen) == 2
 
     def test_an_unknown_kid_has_them_fetched_anew_but_not_at_once_again(

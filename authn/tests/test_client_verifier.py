@@ -1,6 +1,7 @@
 """authn.client: what is asked, what passes, and that nothing else does."""
 
 import asyncio
+import contextlib
 import json
 import pickle
 import subprocess
@@ -8,11 +9,13 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from authn.client import AsyncVerifier, Grant, Refused, Verifier
+from authn.client.verifier import _after_fork
 from authn.tests.stub import LIMITS, UNAUTHORIZED, Seen, Stub, error, granted, http
 from fluxiq.tests.engines import PROJECT, free_port
 
@@ -110,6 +113,33 @@ def test_the_question_is_the_callers_own(ask: Ask) -> None:
     assert seen.headers["x-forwarded-for"] == "203.0.113.9, 10.0.0.3, 10.0.0.7"
     assert seen.headers["x-request-id"] == "0123456789abcdef"
     assert "cookie" not in seen.headers
+
+
+@pytest.mark.parametrize("kind", [Verifier, AsyncVerifier])
+def test_a_timeout_is_a_time(kind: type[Verifier | AsyncVerifier]) -> None:
+    for timeout in (0, -1):
+        with pytest.raises(ValueError, match="the timeout is a positive number of seconds"):
+            kind("http://127.0.0.1", timeout=timeout)
+
+
+def test_one_that_asked_nothing_has_nothing_to_close() -> None:
+    Verifier("http://127.0.0.1").close()
+    asyncio.run(AsyncVerifier("http://127.0.0.1").aclose())
+
+
+def test_a_connection_that_breaks_when_the_time_is_over_is_not_tried_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ahead: list[float] = []
+    clock = SimpleNamespace(monotonic=lambda: time.monotonic() + sum(ahead))
+    monkeypatch.setattr("authn.client.verifier.time", clock)
+
+    def break_late(seen: Seen) -> None:
+        ahead.append(TIMEOUT)
+
+    with Stub(break_late) as stub:
+        assert_unavailable(refused(ask_sync, stub.url, KEY, "pix:write"))
+    assert len(stub.seen) == 1
 
 
 def test_a_bare_question_names_nobody(ask: Ask) -> None:
@@ -319,6 +349,18 @@ class TestConnections:
             verifier.close()
         assert subjects == callers
         assert stub.connections <= 8
+
+    def test_after_a_fork_no_connection_of_the_parent_is_used(self) -> None:
+        with Stub(granted()) as stub:
+            verifier = Verifier(stub.url, timeout=TIMEOUT)
+            for _ in range(2):
+                verifier.verify(KEY, "pix:write")
+            assert stub.connections == 1
+            with contextlib.closing(verifier._connected()):  # the parent's, and its to close
+                _after_fork()
+                verifier.verify(KEY, "pix:write")
+            assert stub.connections == 2
+            verifier.close()
 
     def test_a_forked_process_opens_its_own(self) -> None:
         script = """

@@ -1,5 +1,10 @@
 """`check_api_key`."""
 
+import io
+from unittest import mock
+
+from django.core.management import call_command
+
 from authn import keys
 from authn.tests.commands import CommandTestCase
 from fluxiq.tests.factories import issue_key
@@ -21,6 +26,15 @@ class CheckApiKeyTests(CommandTestCase):
         for wrong in (key[:-1], key + "0", key.swapcase(), "rubbish", f"{key} {key}", "é", "\x00"):
             stdout, _ = self.run_command("check_api_key", stdin=wrong)
             assert stdout == "Not a well-formed API key.\n"
+
+    def test_at_a_terminal_it_says_how_to_end(self) -> None:
+        terminal, told = io.StringIO(keys.generate("live")), io.StringIO()
+        with (
+            mock.patch.object(terminal, "isatty", return_value=True),
+            mock.patch("sys.stdin", terminal),
+        ):
+            call_command("check_api_key", stdout=io.StringIO(), stderr=told)
+        assert told.getvalue() == "Paste the key and end with Ctrl-D.\n"
 
     def test_a_look_up_tells_whose_it_is(self) -> None:
         api_key, secret = issue_key(self.bakery, name="Till")

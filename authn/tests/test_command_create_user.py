@@ -1,10 +1,12 @@
 """`create_user`."""
 
 import io
+from typing import Any
 from unittest import mock
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import IntegrityError
 
 from accounts.models import User
 from authn.management.commands import create_user
@@ -76,6 +78,23 @@ class CreateUserTests(CommandTestCase):
         assert refusal == "This document is a member of the merchant already"
         assert not User.objects.filter(document=DOCUMENT).exists()
 
+    def test_who_comes_second_with_one_document_is_refused(self) -> None:
+        def first(*arguments: Any, **fields: Any) -> None:
+            raise IntegrityError
+
+        with mock.patch("authn.management.commands.create_user.User.objects.create_user", first):
+            refusal = self.refusal(*NEW, stdin=PASSWORD)
+        assert refusal == "A user with this document was made at this moment"
+
+    def test_a_password_that_is_not_utf8_is_refused(self) -> None:
+        piped = io.TextIOWrapper(io.BytesIO(b"\xff" * 12), encoding="utf-8")
+        with (
+            mock.patch("sys.stdin", piped),
+            pytest.raises(CommandError, match="the password on standard input is not UTF-8"),
+        ):
+            call_command(*NEW, stdout=io.StringIO())
+        assert not User.objects.filter(document=DOCUMENT).exists()
+
     def test_bad_options_are_refused_before_a_password_is_read(self) -> None:
         for arguments, reason in (
             (("create_user", "123", "--name", "N"), "document: A CPF has 11 digits"),
@@ -112,6 +131,7 @@ class ExistingUserTests(CommandTestCase):
             self.run_command(
                 "create_user", self.ana.document, "--merchant", self.bakery.id, "--role", "owner"
             )
+        assert Membership.objects.filter(user=self.ana, merchant=self.bakery).exists()
 
     def test_a_second_membership_at_one_merchant_is_refused(self) -> None:
         place = ("--merchant", self.bakery.id, "--role", "owner")

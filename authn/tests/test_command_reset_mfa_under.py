@@ -30,6 +30,11 @@ class ResetMfaUnderTests(CommandTestCase):
         events = AuditEvent.objects.filter(kind=Kind.MFA_RESET)
         assert [event.after for event in events] == [{"reason": "key leaked"}] * 2
 
+    def test_it_tells_how_many_it_removed(self) -> None:
+        assert self.run_command("reset_mfa_under", "test-1", "--yes")[0] == (
+            "2 second factors removed.\n"
+        )
+
     def test_without_yes_it_only_counts(self) -> None:
         stdout, _ = self.run_command("reset_mfa_under", "test-1")
         assert stdout == "2 second factors would be removed; --yes does it.\n"

@@ -16,6 +16,7 @@ from authn.models import ApiKey, ApiKeyUsage, Session
 from authn.tests.commands import CommandTestCase
 from fluxiq.audit.models import AuditEvent
 from fluxiq.scopes import Role
+from fluxiq.settings.base import BASE_DIR
 from merchants.models import Membership, Merchant
 
 STORY = dict([*demo_stories.MEMBERS.items(), *demo_stories.STAFF.items()])
@@ -173,6 +174,14 @@ class HistoryTests(CommandTestCase):
             members = Membership.objects.filter(merchant__document=document)
             assert set(members.values_list("role", flat=True)) == set(Role)
 
+    def test_who_is_there_already_is_not_made_again(self) -> None:
+        name, document = demo_stories.STAFF["support"]
+        there = User.objects.create_user(document, "a password of their own", name=name)
+        self.run_command("seed_demo", "--history")
+        assert User.objects.get(document=document) == there
+        there.refresh_from_db()
+        assert there.check_password("a password of their own")
+
     def test_it_is_written_once_and_after_the_rest_too(self) -> None:
         def counts() -> list[int]:
             tables = (ApiKey, ApiKeyUsage, AuditEvent, Merchant, Session, User)
@@ -240,6 +249,16 @@ class DemoTextTests(CommandTestCase):
     def test_without_a_port_it_is_8000(self) -> None:
         stdout, _ = self.run_command("seed_demo")
         assert "http://127.0.0.1:8000/admin/" in stdout
+
+    def test_python_is_named_as_the_shell_finds_it(self) -> None:
+        self.run_command("seed_demo")
+        for running, named in (
+            (str(BASE_DIR / ".venv" / "bin" / "python3"), ".venv/bin/python3"),
+            ("/usr/bin/python3", "python"),
+        ):
+            with mock.patch("sys.executable", running):
+                stdout, _ = self.run_command("seed_demo")
+            assert f"KEY=$({named} manage.py issue_api_key" in stdout
 
     def test_a_later_run_tells_how_to_issue_another_key(self) -> None:
         first, _ = self.run_command("seed_demo")

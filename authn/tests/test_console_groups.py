@@ -224,6 +224,12 @@ class SeedTests(ConsoleTestCase):
         assert self.permissions("support") == set()
         assert self.permissions("auditor") == set(GROUPS["auditor"])
 
+    def test_where_no_group_is_missing_nothing_changes(self) -> None:
+        Group.objects.get(name="support").permissions.clear()
+        call_command("migrate", stdout=StringIO())
+        assert self.permissions("support") == set()
+        assert Group.objects.count() == len(GROUPS)
+
     def test_every_group_is_explained_to_staff(self) -> None:
         text = (BASE_DIR / "docs" / "staff.md").read_text()
         for name in GROUPS:

@@ -63,6 +63,16 @@ class HomeTests(ConsoleTestCase):
         total = UsageTotal.objects.get(hour=self.hour)
         assert (total.admitted, total.refused, total.limited) == (10, 2, 2)
 
+    def test_the_days_of_a_key_are_its_own_admitted_requests(self) -> None:
+        one, other = self.key("One"), self.key("Other")
+        self.use(one, 0, 5, 2, 1)
+        self.use(one, 48, 3, 0, 0)
+        self.use(one, 24 * 40, 100, 0, 0)
+        self.use(other, 0, 7, 0, 0)
+        days = figures.days_of_keys([one, other])
+        assert (days[one.pk][-1], days[one.pk][-3], sum(days[one.pk])) == (5, 3, 8)
+        assert sum(days[other.pk]) == 7
+
     def test_sign_ins_are_counted_from_the_trail(self) -> None:
         self.sign_in(self.olga)
         self.sign_in(self.ana)

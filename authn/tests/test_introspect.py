@@ -7,6 +7,7 @@ from urllib.parse import urlencode
 
 from django.utils import timezone
 
+from authn import keys
 from authn.models import ApiKey, Session
 from authn.tests.test_login import part
 from fluxiq.tests.base import ApiTestCase
@@ -141,7 +142,14 @@ class RevokeTests(ApiTestCase):
         _, secret = issue_key(self.bakery)
         answers = {
             self.post("/auth/revoke", None, {"token": token}).content
-            for token in (secret, secret, "rubbish", "sk_live_" + "0" * 38, "a.b.c")
+            for token in (
+                secret,
+                secret,
+                "rubbish",
+                "sk_live_" + "0" * 38,
+                "a.b.c",
+                keys.generate("live"),
+            )
         }
         assert len(answers) == 1
 

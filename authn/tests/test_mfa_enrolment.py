@@ -15,6 +15,7 @@ from accounts.models import User
 from authn.mfa import factors
 from authn.models import RecoveryCode, Session, TotpFactor
 from fluxiq.audit.models import AuditEvent, Kind
+from fluxiq.errors import Conflict
 from fluxiq.tests.base import ApiTestCase
 from fluxiq.tests.factories import PASSWORD, Phone, enrol, issue_key
 
@@ -182,6 +183,11 @@ class MfaEnrolmentTests(ApiTestCase):
     def test_a_recovery_code_removes_it_too(self) -> None:
         phone = self.enrolled(self.olga)
         assert self.remove(self.olga, phone.recovery_codes[0]).status_code == 204
+
+    def test_who_has_one_is_given_none_for_a_password_alone(self) -> None:
+        enrol(self.olga)
+        with pytest.raises(Conflict, match="There is a second factor already"):
+            factors.enrol_without_one(self.olga.id)
 
     def test_each_change_is_audited_without_a_secret(self) -> None:
         phone = self.enrolled(self.olga)

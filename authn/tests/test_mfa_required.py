@@ -200,6 +200,18 @@ class RequiredOfSuperusersTests(ApiTestCase):
             assert self.login(self.root).status_code == 200
 
 
+@override_settings(MFA_REQUIRED_FOR_STAFF=True)
+class RequiredOfStaffTests(ApiTestCase):
+    def test_the_status_says_so_and_they_cannot_remove_it(self) -> None:
+        phone = enrol(self.sam)
+        assert self.data(self.get("/auth/mfa", self.sam))["mandatory"] is True
+        body = {"current_password": PASSWORD, "code": phone.code()}
+        self.error(self.call("DELETE", "/auth/mfa", self.sam, body), 409)
+
+    def test_of_others_nothing_is_required(self) -> None:
+        assert self.data(self.get("/auth/mfa", self.olga))["mandatory"] is False
+
+
 class SecondFactorCheckTests(ApiTestCase):
     def found(self, **options: Any) -> dict[str | None, str]:
         return {message.id: message.msg for message in checks.run_checks(**options)}

@@ -220,6 +220,51 @@ class RestorationTests(CommandTestCase):
         assert (self.root.is_superuser, self.root.email) == (False, "root@example.com")
         assert {left["object_id"] for left in result.by_hand} == {self.root.id, group_id}
 
+    def test_flags_alone_leave_nothing_to_do_by_hand_and_a_name_alone_all(self) -> None:
+        def rename_and_lower() -> None:
+            record(Kind.USER_CHANGED, object_id=self.root.id, after={"is_superuser": False})
+            record(Kind.USER_CHANGED, object_id=self.sam.id, after={"name": "Samuel"})
+            record(Kind.MERCHANT_CHANGED, object_id=self.bakery.id, after={"name": "Padaria"})
+
+        result = restoration.replay([self.lost(rename_and_lower)])
+        self.root.refresh_from_db()
+        assert not self.root.is_superuser
+        (left,) = result.by_hand
+        assert (left["object_id"], left["why"]) == (self.sam.id, "look at name on the user's page")
+        changed = AuditEvent.objects.filter(kind=Kind.USER_CHANGED, object_id=self.sam.id)
+        assert [event.after for event in changed] == []
+
+    def test_a_key_that_ran_out_meanwhile_is_left_as_it_is(self) -> None:
+        soon = timezone.now() + timedelta(hours=1)
+        narrowed, _ = issue_key(self.bakery, "accounts:read", "pix:write", expires_at=soon)
+        rotated, _ = issue_key(self.bakery, expires_at=soon)
+        path = self.lost(
+            lambda: narrowed.change({"permissions": ["accounts:read"]}),
+            lambda: rotated.rotate(timedelta(hours=5)),
+        )
+        with self.at(timezone.now() + timedelta(hours=2)):
+            result = restoration.replay([path])
+        assert result.by_hand == []
+        narrowed.refresh_from_db()
+        rotated.refresh_from_db()
+        assert narrowed.permissions == ["accounts:read", "pix:write"]
+        assert (rotated.expires_at, rotated.revoked_at) == (soon, None)
+
+    def test_who_was_suspended_and_resumed_is_not_suspended(self) -> None:
+        restoration.replay(
+            [
+                self.lost(
+                    self.bakery.suspend, lambda: Merchant.objects.get(pk=self.bakery.pk).resume()
+                )
+            ]
+        )
+        self.bakery.refresh_from_db()
+        assert not self.bakery.is_suspended
+
+    def test_without_an_export_there_is_nothing_to_replay(self) -> None:
+        with pytest.raises(Conflict, match="No export was named"):
+            restoration.replay([])
+
     def test_what_was_made_since_is_told_as_lost(self) -> None:
         made: list[ApiKey] = []
 
@@ -288,6 +333,12 @@ class RestorationTests(CommandTestCase):
             "1 events that the database does not hold; 1 done again. 0 sessions ended, and 0 of"
             " the staff console.\n"
         )
+        path = self.lost(lambda: passwords.reset(self.olga, FRESH))
+        stdout, _ = self.run_command("replay_audit_log", str(path))
+        assert stdout.splitlines()[1:] == [f"{self.olga.id}: has to set a new password"]
+        path = self.lost(issue_key(self.bakery)[0].revoke)
+        told = self.result("replay_audit_log", str(path))
+        assert (told["done_again"], told["passwords_withdrawn"], told["lost"]) == (1, [], {})
         owner, principal = self.membership(self.olga), self.root_principal()
         path = self.lost(
             lambda: self.member(self.bakery, "Nina", "owner"), lambda: owner.end(principal)

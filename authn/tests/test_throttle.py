@@ -101,6 +101,11 @@ class ThrottleTests(ApiTestCase):
         self.error(stranger, 429)
         assert self.login(address="192.0.2.77").status_code == 200
 
+    def test_no_address_is_known_to_a_document_that_nobody_has(self) -> None:
+        for n in range(10):
+            self.guess_wrong(5, address=f"198.51.100.{n}", document="99999999999")
+        self.error(self.login(address="192.0.2.77", document="99999999999"), 429)
+
     def test_an_address_is_known_by_a_sign_in_at_the_console_too(self) -> None:
         with origin.working_as(origin.Origin(address="192.0.2.77")):
             audit.record(audit.Kind.STAFF_SIGNED_IN, object_id=self.olga.id)

@@ -1,5 +1,6 @@
 """The use of API keys: what counts as what, and when it was last."""
 
+import sqlite3
 from datetime import datetime, timedelta
 from unittest import mock
 
@@ -23,6 +24,17 @@ class CountingTests(UsageTestCase):
         paths = ("/accounts", "/nowhere", "/accounts?limit=x", "/accounts/nonsense")
         assert self.use(*paths) == [200, 404, 400, 404]
         assert self.counted() == [(4, 0, 0)]
+
+    def test_a_use_that_cannot_be_tallied_is_logged_and_passes(self) -> None:
+        full = sqlite3.OperationalError("database or disk is full")
+        with (
+            mock.patch.object(type(counters.of_requests()), "tally", side_effect=full),
+            self.assertLogs("authn.usage", "ERROR") as logged,
+        ):
+            Use(self.api_key.id, bucket_of(self.secret)).admit("203.0.113.5")
+        assert logged.records[0].getMessage() == (
+            f"a use of {self.api_key.id} was not tallied: database or disk is full"
+        )
 
     def test_a_403_is_refused(self) -> None:
         assert self.use("/users", "/auth/verify?permission=pix:write", "/auth/me") == [

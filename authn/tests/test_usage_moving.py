@@ -8,14 +8,14 @@ from unittest import mock
 
 import pytest
 from django.db import IntegrityError, OperationalError, connection
-from django.test import SimpleTestCase
+from django.test import SimpleTestCase, override_settings
 from django.test.utils import CaptureQueriesContext
 
 from authn import usage
 from authn.models import ApiKey, ApiKeyUsage, MovedBatch
 from authn.models.usage import ApiKeyUsageManager, HourOfUse
 from authn.tests.usage import HOUR, NOON, UsageTestCase, counted
-from authn.usage import Moved, Mover
+from authn.usage import Moved, Mover, Use
 from fluxiq.tests.engines import PROJECT
 from fluxiq.tests.factories import issue_key
 
@@ -148,11 +148,33 @@ class MoverTests(SimpleTestCase):
         assert each_minute >= 3
         assert at_the_end == 1
 
+    def test_one_that_never_began_has_nothing_to_move(self) -> None:
+        with mock.patch("authn.usage.flush") as flush:
+            Mover().stop()
+        flush.assert_not_called()
+
+    def test_the_first_use_begins_it_where_it_works_in_the_background(self) -> None:
+        for in_background, begun in ((False, 0), (True, 1)):
+            with (
+                override_settings(USAGE_IN_BACKGROUND=in_background),
+                mock.patch.object(usage._mover, "start") as start,
+                mock.patch("authn.usage.counters.of_requests"),
+            ):
+                Use("key_1", "{x}").admit("203.0.113.5")
+            assert start.call_count == begun
+
     def test_it_survives_whatever_fails(self) -> None:
         with self.assertLogs("authn.usage", "ERROR"):
             each_minute, at_the_end = self.run_mover(KeyError("whatever"))
         assert each_minute >= 3
         assert at_the_end == 1
+
+    def test_after_a_fork_the_parents_is_not_used(self) -> None:
+        parents = usage._mover
+        with mock.patch("authn.usage._mover", parents):
+            usage._renew_mover()
+            assert usage._mover is not parents
+            assert not usage._mover.is_running
 
     def test_a_forked_child_has_one_of_its_own(self) -> None:
         command = [sys.executable, "-W", "ignore", "-c", FORK]

@@ -1,11 +1,16 @@
 """The use of an API key past its end, in the audit trail."""
 
+import sqlite3
 from datetime import timedelta
+from unittest import mock
 
+import pytest
 from django.utils import timezone
 
 from authn.tests.usage import HOUR, NOON, UsageTestCase
+from fluxiq import counters
 from fluxiq.audit.models import AuditEvent, Kind
+from fluxiq.errors import ServiceUnavailable
 from fluxiq.tests.factories import issue_key
 
 
@@ -13,6 +18,16 @@ class PastEndTests(UsageTestCase):
     def events(self) -> list[AuditEvent]:
         """What the trail tells of uses past an end."""
         return list(AuditEvent.objects.filter(kind=Kind.API_KEY_USED_PAST_END))
+
+    def test_where_this_machine_cannot_count_nothing_passes(self) -> None:
+        self.api_key.revoke()
+        full = sqlite3.OperationalError("database or disk is full")
+        with (
+            mock.patch.object(type(counters.of_requests()), "once", side_effect=full),
+            pytest.raises(ServiceUnavailable),
+        ):
+            self.api_key.audit_use_past_end()
+        assert self.events() == []
 
     def test_the_use_of_a_revoked_key_is_audited_once_an_hour(self) -> None:
         self.api_key.revoke("leaked")

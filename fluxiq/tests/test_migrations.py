@@ -110,10 +110,14 @@ def test_those_from_before_the_first_release_are_refused_for_what_they_lock_alon
 
 
 @pytest.mark.parametrize("what", REFUSED)
-def test_refused(what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_the_release_before_could_not_live_with_is_refused(
+    what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert is_refused_after_ours(REFUSED[what], tmp_path, monkeypatch)
 
 
 @pytest.mark.parametrize("what", ALLOWED)
-def test_allowed(what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_it_could_live_with_is_allowed(
+    what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert not is_refused_after_ours(ALLOWED[what], tmp_path, monkeypatch)

@@ -392,7 +392,7 @@ class ConformanceTests(ApiTestCase):
         self.conforms(self.post("/auth/revoke", body={"token": key}), 200)
         self.conforms(self.get("/auth/verify", key), 401)
 
-    def test_refusals_conform(self) -> None:
+    def test_refusals_conform_to_the_document(self) -> None:
         wrong = {"document": self.olga.document, "password": "not the password"}
         self.conforms(self.post("/auth/login", body=wrong), 401)
         self.conforms(self.post("/auth/login", body={"document": "1", "passwort": "x"}), 400)

@@ -5,11 +5,13 @@ from datetime import datetime, timedelta
 from typing import Any
 from unittest import mock
 
+from django.db import IntegrityError
 from django.utils import timezone
 
 from accounts.models import User
 from fluxiq.audit import models as audit
 from fluxiq.audit.models import AuditEvent, Kind
+from fluxiq.errors import Conflict
 from fluxiq.tests.factories import PASSWORD, UserFactory
 from merchants.models import Membership
 from merchants.tests.invitations import ACCEPT, MANY, MEMBER, NINA, InvitationTestCase
@@ -67,6 +69,17 @@ class AcceptTests(InvitationTestCase):
         assert self.written() == before
         assert self.invited().invitation_digest is None
         assert self.invited().invitation_expires_at is None
+
+    def test_who_registers_or_spends_it_at_the_same_moment_leaves_none(self) -> None:
+        secret = self.invitation()
+        for fault in (IntegrityError, Conflict):
+            with (
+                mock.patch("authn.invitations.User.objects.register", side_effect=fault),
+                self.subTest(fault),
+            ):
+                self.assert_refused(self.accept(secret))
+        assert not User.objects.filter(document=NINA).exists()
+        self.data(self.accept(secret))
 
     def test_accepting_is_recorded_and_the_new_user_is_the_actor(self) -> None:
         secret = self.invitation()
