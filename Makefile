@@ -1,6 +1,6 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test prove bench check audit sbom schema collection messages screenshots format lock clean
+.PHONY: help run test coverage prove bench check audit sbom schema collection messages screenshots format lock clean
 
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -27,8 +27,15 @@ test: $(DEVELOPING) $(NODE_INSTALLED) ## Run the whole suite; make test ARGS="-k
 	@echo "Once more, on PostgreSQL and Valkey"
 	@TEST_ENGINES=servers $(PY) -m pytest -n auto --dist loadfile -m "not engine and not proof" $(ARGS)
 
-prove: $(DEVELOPING) ## The long trials, whose figures stand in docs/proof.md
+coverage: $(DEVELOPING) ## The whole suite, and how much of the code it reaches: fails under the floors
+	@$(PY) -m coverage erase
+	@$(MAKE) --no-print-directory test ARGS="--cov --cov-append --cov-report= $(ARGS)"
+	@$(PY) -m coverage report --fail-under=95
+	@$(PY) -m coverage report --include="authn/*" --fail-under=100
+
+prove: $(DEVELOPING) ## The long trials, whose figures stand in docs/proof.md, and the coverage
 	@$(PY) -m pytest -m proof -s $(ARGS)
+	@test -n "$(ARGS)" || $(MAKE) --no-print-directory coverage
 
 bench: $(DEVELOPING) ## The service beside stock peers; make bench ARGS="--only verify --rounds 3"
 	@$(PY) -m bench $(ARGS)
