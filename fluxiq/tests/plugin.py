@@ -13,6 +13,15 @@ import pytest
 # A machine under load is no fault of the code.
 hypothesis.settings.register_profile("fluxiq", deadline=None)
 hypothesis.settings.load_profile("fluxiq")
+# For mutants: the same examples each time, and few, since each mutant is met with all of them.
+hypothesis.settings.register_profile(
+    "mutants",
+    deadline=None,
+    derandomize=True,
+    max_examples=30,
+    database=None,
+    phases=[hypothesis.Phase.explicit, hypothesis.Phase.generate],
+)
 
 VARIABLES = ("TEST_DATABASE_URL", "TEST_REDIS_URL")
 
@@ -26,6 +35,12 @@ def pytest_load_initial_conftests() -> None:
 
     os.environ["TEST_DATABASE_URL"] = engines.shared_postgres().url
     os.environ["TEST_REDIS_URL"] = engines.start_valkey().url
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Take the database as it is where that is asked for: after pytest-django, which makes one."""
+    if os.environ.get("TEST_DATABASE_IS_READY"):
+        config.pluginmanager.import_plugin("fluxiq.tests.ready_database")
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,123 @@
+"""Mutation testing: mutmut on a copy of the project, and what became of each mutant.
+
+mutmut changes no function that is decorated. In the copy each decorator is applied by a statement
+below its function instead, which comes to the same, and so those functions are changed too.
+"""
+
+import ast
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fluxiq.tests.engines import PROJECT, database, shared_postgres, start_valkey
+
+# mutmut's own of a mutant's end: a test failed, pytest broke, or the processor time ran out.
+_FAILED, _BROKE = 1, 3
+_OUT_OF_TIME = {36, 24, -24, 152, 255}
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What became of a module's mutants."""
+
+    module: str
+    killed: int
+    survivors: tuple[str, ...]
+
+    @property
+    def total(self) -> int:
+        """How many there were."""
+        return self.killed + len(self.survivors)
+
+    @property
+    def share(self) -> float:
+        """The killed ones' part of all, from 0 to 1."""
+        return self.killed / self.total
+
+
+class _Undecorated(ast.NodeTransformer):
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> list[ast.stmt]:
+        below: list[ast.stmt] = [
+            ast.parse(f"{node.name} = {ast.unparse(decorator)}({node.name})").body[0]
+            for decorator in reversed(node.decorator_list)
+        ]
+        node.decorator_list = []
+        return [node, *below]
+
+
+def undecorated(source: str) -> str:
+    """The same module, with each decorator of a function applied by a statement below it."""
+    return ast.unparse(_Undecorated().visit(ast.parse(source)))
+
+
+def options() -> dict[str, Any]:
+    """What pyproject.toml tells mutmut."""
+    configured = tomllib.loads((PROJECT / "pyproject.toml").read_text())
+    told: dict[str, Any] = configured["tool"]["mutmut"]
+    return told
+
+
+def copy_project(target: Path) -> None:
+    """What mutmut needs of the project, with the modules ready for it."""
+    told = options()
+    for name in ("pyproject.toml", *told["source_paths"], *told["also_copy"]):
+        if (PROJECT / name).is_dir():
+            unwanted = shutil.ignore_patterns("__pycache__", "node_modules")
+            shutil.copytree(PROJECT / name, target / name, ignore=unwanted)
+        else:
+            shutil.copy2(PROJECT / name, target / name)
+    for module in told["only_mutate"]:
+        path = target / module
+        path.write_text(undecorated(path.read_text()))
+
+
+@contextmanager
+def environment() -> Iterator[dict[str, str]]:
+    """What mutmut is run in: with PostgreSQL, migrated once for all mutants, and Valkey."""
+    with database(shared_postgres()) as url:
+        valkey = start_valkey()
+        variables = {
+            **os.environ,
+            "DJANGO_SETTINGS_MODULE": "fluxiq.settings.test",
+            "TEST_DATABASE_URL": url,
+            "TEST_DATABASE_IS_READY": "1",
+            "TEST_REDIS_URL": valkey.url,
+        }
+        try:
+            migrate = [sys.executable, "manage.py", "migrate", "--verbosity", "0"]
+            subprocess.run(migrate, cwd=PROJECT, env=variables, check=True)
+            yield variables
+        finally:
+            valkey.stop()
+
+
+def run_mutmut(directory: Path, variables: Mapping[str, str], *arguments: str) -> str:
+    """What `mutmut` prints in a copy of the project. Raises CalledProcessError where it fails."""
+    return subprocess.run(
+        [sys.executable, "-m", "mutmut", *arguments],
+        cwd=directory, env=variables, check=True, stdout=subprocess.PIPE, text=True,
+    ).stdout  # fmt: skip
+
+
+def verdicts(directory: Path) -> list[Verdict]:
+    """What became of the mutants of each module, after a run in that copy."""
+    return [_verdict(directory, module) for module in options()["only_mutate"]]
+
+
+def _verdict(directory: Path, module: str) -> Verdict:
+    told = json.loads((directory / "mutants" / f"{module}.meta").read_text())
+    ends: Mapping[str, int] = told["exit_code_by_key"]
+    killed = {_FAILED, _BROKE, *_OUT_OF_TIME}
+    return Verdict(
+        module,
+        sum(end in killed for end in ends.values()),
+        tuple(name for name, end in ends.items() if end not in killed),
+    )
