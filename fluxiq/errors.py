@@ -258,14 +258,32 @@ def drf_exception_handler(exc: Exception, context: dict[str, Any]) -> Response |
     error = from_exception(exc, getattr(request, "request_id", None))
     if error is None:
         return None
-    if isinstance(error, InternalError | ServiceUnavailable):
-        logger.error("%s answered %s", request.path, error.status_code, exc_info=exc)
     if isinstance(error, RateLimited):
         request._request.limit_usage = error.usage
     headers = error.headers()
     if isinstance(exc, exceptions.MethodNotAllowed):
         headers["Allow"] = ", ".join(context["view"].allowed_methods)
-    return Response(error.body(), status=error.status_code, headers=headers)
+    response = Response(error.body(), status=error.status_code, headers=headers)
+    if isinstance(error, ServiceUnavailable):
+        _tell_unavailable(request, response, exc)
+    return response
+
+
+def unavailable(request: HttpRequest, error: Exception) -> JsonResponse:
+    """503 for what the database or the counters could not do, outside a DRF view."""
+    response = render(ServiceUnavailable(getattr(request, "request_id", None)))
+    _tell_unavailable(request, response, error)
+    return response
+
+
+def _tell_unavailable(request: Any, response: HttpResponse, error: Exception) -> None:
+    """Log one line, and keep Django from adding its own: in an outage every request is answered so,
+    and a traceback of each would bury what matters."""
+    route = getattr(request.resolver_match, "route", "-")
+    cause = error.__cause__ or error
+    said = str(cause).partition("\n")[0]
+    logger.error("%s %s answered 503: %s: %s", request.method, route, type(cause).__name__, said)
+    response._has_been_logged = True  # type: ignore[attr-defined]
 
 
 def render(error: ApiError) -> JsonResponse:
