@@ -17,6 +17,7 @@ from django.views import defaults
 from rest_framework import exceptions
 from rest_framework.response import Response
 
+from fluxiq import writes
 from fluxiq.limits import Usage
 
 logger = logging.getLogger(__name__)
@@ -284,6 +285,7 @@ def _tell_unavailable(request: Any, response: HttpResponse, error: Exception) ->
     said = str(cause).partition("\n")[0]
     logger.error("%s %s answered 503: %s: %s", request.method, route, type(cause).__name__, said)
     response._has_been_logged = True  # type: ignore[attr-defined]
+    writes.note(error)
 
 
 def render(error: ApiError) -> JsonResponse:
