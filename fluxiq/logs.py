@@ -4,7 +4,6 @@ LOG_FORMAT: `json`, one object a line, or `console`, to be read by people.
 """
 
 import logging
-import os
 import re
 from collections.abc import Mapping, MutableMapping
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 import structlog
 
 from fluxiq import ids, origin
+from fluxiq.settings.environment import Variables
 
 JSON, CONSOLE = "json", "console"
 
@@ -145,9 +145,9 @@ _LINE = {
 def logging_config(otherwise: str) -> dict[str, Any]:
     """The logging of every process, gunicorn's own too: as LOG_FORMAT says, else as given.
 
-    Raises ValueError for a format that is none.
+    Raises ValueError for a format that is none, and ImproperlyConfigured as `Variables` does.
     """
-    chosen = os.environ.get("LOG_FORMAT", "").strip() or otherwise
+    chosen = Variables(cache=False).get("LOG_FORMAT", "").strip() or otherwise
     if chosen not in (JSON, CONSOLE):
         raise ValueError(f"LOG_FORMAT must be {JSON} or {CONSOLE}, not {chosen}")
     return {
