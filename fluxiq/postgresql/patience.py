@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
 import psycopg
+from psycopg import generators, waiting
 from psycopg.abc import PQGen
 from psycopg.pq import ConnStatus, TransactionStatus
 
@@ -101,7 +102,12 @@ class PatientConnection(psycopg.Connection[Any]):
 
     def _give_up(self, error: Exception) -> None:
         lose(error)
-        if not breaker.is_open:  # it answers others, and shall not go on with what is too slow
-            with suppress(psycopg.Error):
-                self.cancel_safe(timeout=CANCEL_SECONDS)
+        # It answers others, and shall not go on with what is too slow. Cancelling takes a
+        # connection, in the place of this one: there may be no more than the pool's.
+        cancel = None if breaker.is_open else self.pgconn.cancel_conn()
         self.close()
+        if cancel is not None:
+            with suppress(psycopg.Error):
+                cancel.start()
+                waiting.wait_conn(generators.cancel(cancel), INTERVAL, CANCEL_SECONDS)
+            cancel.finish()
