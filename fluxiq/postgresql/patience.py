@@ -11,7 +11,8 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import Any, TypeVar
+from traceback import clear_frames
+from typing import Any, Self, TypeVar
 
 import psycopg
 from psycopg import generators, waiting
@@ -76,6 +77,17 @@ def lose(error: Exception) -> None:
 
 class PatientConnection(psycopg.Connection[Any]):
     """A connection of the pool, which waits for an answer as long as its thread has patience."""
+
+    @classmethod
+    def connect(cls, *arguments: Any, **options: Any) -> Self:
+        """See psycopg. Raises OperationalError; what was open of the connection is closed then."""
+        try:
+            return super().connect(*arguments, **options)
+        except psycopg.Error as error:
+            # Its traceback holds psycopg's frame, which holds it in turn, and the half-open socket:
+            # of a server that is frozen there would be ever more until Python collects cycles.
+            clear_frames(error.__traceback__)
+            raise
 
     def wait(self, gen: PQGen[T], interval: float = INTERVAL, timeout: float | None = None) -> T:
         """See psycopg. Raises OperationalError at the end of patience: it is closed then."""
