@@ -509,3 +509,11 @@ def test_nginx_takes_its_configuration(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert "warn" not in done.stderr
+
+
+@pytest.mark.parametrize("file", ["compose/nginx.conf", "nginx/fluxiq-auth.conf"])
+def test_nginx_asks_the_other_server_where_that_repeats_nothing(file: str) -> None:
+    """Whoever could not be connected to, or does not answer, in time; a POST only if it was not
+    sent: nginx holds that as long as it is not told `non_idempotent`."""
+    text = re.sub(r"#.*", "", (DEPLOY / file).read_text())
+    assert re.findall(r"proxy_next_upstream ([^;]+);", text) == ["error timeout"]
