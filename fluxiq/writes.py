@@ -1,7 +1,8 @@
 """Whether SQLite takes writes: where its disk is full, reads go on and tell nothing of it.
 
-A write that failed is noted among the counters, which all workers of the machine share. Whoever is
-asked afterwards tries a write, until one succeeds.
+A write that failed is noted among the counters, which all workers of the machine share. Whoever
+asks soon after tries a small one, and what fails is noted anew. One that succeeds tells less: there
+may be room for it, and none for more.
 """
 
 import logging
@@ -15,7 +16,7 @@ logger = logging.getLogger(__name__)
 
 _REFUSED = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY)
 _NOTE = "database-refuses-writes"
-_NOTED_SECONDS = 24 * 60 * 60  # none need fail anew for as long: a note is dropped by a success
+_NOTED_SECONDS = 30  # longer than a balancer waits between two questions
 
 
 def note(error: Exception) -> None:
@@ -29,8 +30,8 @@ def note(error: Exception) -> None:
 
 
 def are_refused() -> bool:
-    """Whether a write failed and still does. Raises sqlite3.Error where nothing can be noted, and
-    Django's OperationalError as the database does otherwise."""
+    """Whether a write failed in the last half minute. Raises sqlite3.Error where nothing can be
+    noted, and Django's OperationalError as the database does otherwise."""
     if connection.vendor != "sqlite" or not counters.of_requests().get(_NOTE):
         return False
     try:
@@ -41,9 +42,8 @@ def are_refused() -> bool:
     except OperationalError as error:
         if not _is_refusal(error):
             raise
-        return True
-    counters.of_requests().delete(_NOTE)
-    return False
+        note(error)
+    return True
 
 
 def _is_refusal(error: Exception) -> bool:

@@ -1,7 +1,8 @@
-"""A write that SQLite refused for want of its disk is remembered until one succeeds."""
+"""A write that SQLite refused for want of its disk is told of for half a minute."""
 
 import logging
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from unittest import mock
@@ -16,6 +17,15 @@ pytestmark = [
     pytest.mark.django_db,
     pytest.mark.skipif("connection.vendor != 'sqlite'", reason="reads tell it elsewhere"),
 ]
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> mock.Mock:
+    """The clock of the counters, standing at what it returns."""
+    standing = mock.Mock(return_value=time.time())
+    for module in ("fluxiq.counters.embedded", "django.core.cache.backends.base"):
+        monkeypatch.setattr(f"{module}.time", mock.Mock(time=standing))
+    return standing
 
 
 def refusal(code: int = sqlite3.SQLITE_FULL) -> OperationalError:
@@ -46,14 +56,24 @@ def test_nothing_is_written_where_no_write_was_refused() -> None:
 @pytest.mark.parametrize(
     "code", [sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_READONLY]
 )
-def test_a_refusal_is_known_until_a_write_succeeds(code: int) -> None:
+def test_a_refusal_is_known_for_half_a_minute(code: int, clock: mock.Mock) -> None:
     writes.note(refusal(code))
-    with answering(refusal(code)):
-        assert writes.are_refused()
-        assert writes.are_refused()
+    assert writes.are_refused()
+    clock.return_value += 29
+    assert writes.are_refused()
+    clock.return_value += 2
     assert not writes.are_refused()
-    with answering(refusal(code)):
-        assert not writes.are_refused()
+
+
+def test_it_is_known_for_longer_where_a_write_still_fails(clock: mock.Mock) -> None:
+    writes.note(refusal())
+    clock.return_value += 29
+    with answering(refusal()):
+        assert writes.are_refused()
+    clock.return_value += 29
+    assert writes.are_refused()
+    clock.return_value += 2
+    assert not writes.are_refused()
 
 
 def test_what_is_no_refusal_is_not_noted() -> None:
