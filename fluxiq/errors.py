@@ -19,6 +19,7 @@ from rest_framework.response import Response
 
 from fluxiq import writes
 from fluxiq.limits import Usage
+from fluxiq.logs import in_a_line
 
 logger = logging.getLogger(__name__)
 
@@ -281,9 +282,7 @@ def _tell_unavailable(request: Any, response: HttpResponse, error: Exception) ->
     """Log one line, and keep Django from adding its own: in an outage every request is answered so,
     and a traceback of each would bury what matters."""
     route = getattr(request.resolver_match, "route", "-")
-    cause = error.__cause__ or error
-    said = str(cause).partition("\n")[0]
-    logger.error("%s %s answered 503: %s: %s", request.method, route, type(cause).__name__, said)
+    logger.error("%s %s answered 503: %s", request.method, route, in_a_line(error))
     response._has_been_logged = True  # type: ignore[attr-defined]
     writes.note(error)
 

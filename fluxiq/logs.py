@@ -42,6 +42,13 @@ def mask_secrets(text: str) -> str:
     return text
 
 
+def in_a_line(error: BaseException) -> str:
+    """What an error says, and its class, without a traceback: for what an outage has many of."""
+    cause = error.__cause__ or error
+    said = str(cause).partition("\n")[0]
+    return f"{type(cause).__name__}: {said}"
+
+
 class RequestFilter(logging.Filter):
     """Gives every record the request id, `-` outside a request."""
 
