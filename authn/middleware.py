@@ -6,7 +6,6 @@ which count and carry the headers. The credential is verified once the route is 
 settled on the way out.
 """
 
-import logging
 import re
 from collections.abc import Callable
 from contextlib import suppress
@@ -27,14 +26,19 @@ from authn.ratelimit import Bucket
 from authn.tokens import AccessToken
 from authn.usage import Use
 from fluxiq import metrics, origin
-from fluxiq.errors import ApiError, PayloadTooLarge, RateLimited, ServiceUnavailable, Unauthorized
+from fluxiq.error_handlers import unavailable
+from fluxiq.errors import (
+    ApiError,
+    PayloadTooLarge,
+    RateLimited,
+    ServiceUnavailable,
+    Unauthorized,
+)
 from fluxiq.errors import render as render_error
 from fluxiq.http import Credential, set_headers
 from fluxiq.limits import Usage
 from fluxiq.middleware import API_PREFIX
 from fluxiq.principals import Kind, Principal
-
-logger = logging.getLogger(__name__)
 
 MAX_BODY = 64 * 1024
 
@@ -216,10 +220,10 @@ class GateMiddleware:
                 gate.look()
             else:
                 gate.settle(response.status_code)
+        except (ServiceUnavailable, OperationalError, InterfaceError) as error:
+            response = _in_place_of(response, unavailable(request, error))
         except ApiError as error:
-            response = _in_place_of(response, error)
-        except (OperationalError, InterfaceError) as error:
-            response = _in_place_of(response, _unavailable(request, error))
+            response = _in_place_of(response, render_error(error))
         gate.end(response.status_code)
         self._finish(request, response)
         return response
@@ -234,10 +238,10 @@ class GateMiddleware:
         gate = cast(Any, request).gate
         try:
             gate.enter(getattr(view_class, "credential", Credential.REQUIRED))
+        except (ServiceUnavailable, OperationalError, InterfaceError) as error:
+            return unavailable(request, error)
         except ApiError as error:
             return render_error(error)
-        except (OperationalError, InterfaceError) as error:
-            return render_error(_unavailable(request, error))
         if getattr(view_class, "reads_body", True) and _body_length(request) > MAX_BODY:
             return render_error(PayloadTooLarge())
         return None
@@ -266,15 +270,9 @@ def _body_length(request: HttpRequest) -> int:
         return 0  # as Django reads it: no body
 
 
-def _in_place_of(response: HttpResponseBase, error: ApiError) -> HttpResponse:
-    """The error, with what CORS wrote on the response that it replaces."""
-    replacement = render_error(error)
+def _in_place_of(response: HttpResponseBase, replacement: HttpResponse) -> HttpResponse:
+    """The replacement, with what CORS wrote on the response that it replaces."""
     for name, value in response.headers.items():
         if name.lower().startswith("access-control-") or name == "Vary":
             replacement.headers[name] = value
     return replacement
-
-
-def _unavailable(request: HttpRequest, error: Exception) -> ServiceUnavailable:
-    logger.error("%s: the database is away", request.path, exc_info=error)
-    return ServiceUnavailable(getattr(request, "request_id", None))

@@ -21,12 +21,13 @@ from enum import StrEnum
 from http import HTTPStatus
 
 from django.conf import settings
-from django.db import connections
+from django.db import InterfaceError, OperationalError, connections
 
 from authn.models import ApiKeyUsage, last_use
 from authn.models.usage import HourOfUse
 from fluxiq import counters
 from fluxiq.counters import Counters, Tallied, Tally
+from fluxiq.logs import in_a_line
 
 logger = logging.getLogger(__name__)
 
@@ -214,6 +215,8 @@ class Mover:
     def _move(self, move: Callable[[], Moved]) -> None:
         try:
             move()
+        except (OperationalError, InterfaceError) as error:
+            logger.error("the use of API keys was not moved: %s", in_a_line(error))
         except Exception:  # of whatever kind: what is not moved now, is the next time
             logger.exception("the use of API keys could not be moved to the database")
         finally:

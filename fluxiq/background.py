@@ -6,7 +6,9 @@ import os
 import threading
 from collections.abc import Callable
 
-from django.db import connections
+from django.db import InterfaceError, OperationalError, connections
+
+from fluxiq.logs import in_a_line
 
 logger = logging.getLogger(__name__)
 
@@ -56,6 +58,9 @@ class Recurring:
     def _do(self) -> bool:
         try:
             self._work()
+        except (OperationalError, InterfaceError) as error:
+            logger.error("%s failed, and will be tried again: %s", self._name, in_a_line(error))
+            return False
         except Exception:  # of whatever kind: the thread must live, and tries again
             logger.exception("%s failed, and will be tried again", self._name)
             return False

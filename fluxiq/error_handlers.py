@@ -12,12 +12,13 @@ from typing import Any
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied as DjangoPermissionDenied
 from django.db import DatabaseError, InterfaceError, OperationalError
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render as render_page
 from django.views import defaults
 from rest_framework import exceptions
 from rest_framework.response import Response
 
+from fluxiq import writes
 from fluxiq.errors import (
     ApiError,
     Forbidden,
@@ -32,6 +33,7 @@ from fluxiq.errors import (
     ValidationFailed,
     render,
 )
+from fluxiq.logs import in_a_line
 
 logger = logging.getLogger(__name__)
 
@@ -101,14 +103,31 @@ def drf_exception_handler(exc: Exception, context: dict[str, Any]) -> Response |
     error = from_exception(exc, getattr(request, "request_id", None))
     if error is None:
         return None
-    if isinstance(error, InternalError | ServiceUnavailable):
-        logger.error("%s answered %s", request.path, error.status_code, exc_info=exc)
     if isinstance(error, RateLimited):
         request._request.limit_usage = error.usage
     headers = error.headers()
     if isinstance(exc, exceptions.MethodNotAllowed):
         headers["Allow"] = ", ".join(context["view"].allowed_methods)
-    return Response(error.body(), status=error.status_code, headers=headers)
+    response = Response(error.body(), status=error.status_code, headers=headers)
+    if isinstance(error, ServiceUnavailable):
+        _tell_unavailable(request, response, exc)
+    return response
+
+
+def unavailable(request: HttpRequest, error: Exception) -> JsonResponse:
+    """503 for what the database or the counters could not do, outside a DRF view."""
+    response = render(ServiceUnavailable(getattr(request, "request_id", None)))
+    _tell_unavailable(request, response, error)
+    return response
+
+
+def _tell_unavailable(request: Any, response: HttpResponse, error: Exception) -> None:
+    """Log one line, and keep Django from adding its own: in an outage every request is answered so,
+    and a traceback of each would bury what matters."""
+    route = getattr(request.resolver_match, "route", "-")
+    logger.error("%s %s answered 503: %s", request.method, route, in_a_line(error))
+    response._has_been_logged = True  # type: ignore[attr-defined]
+    writes.note(error)
 
 
 def _is_staff_console(request: HttpRequest) -> bool:

@@ -6,7 +6,7 @@ from django.db import Error, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, JsonResponse
 
-from fluxiq import counters
+from fluxiq import counters, writes
 from fluxiq.draining import is_draining
 from fluxiq.errors import ServiceUnavailable, render
 
@@ -22,7 +22,8 @@ def live(request: HttpRequest) -> JsonResponse:
 
 def ready(request: HttpRequest) -> JsonResponse:
     """200 when the database answers, every migration is applied and requests can be counted, else
-    503. `degraded` is as ready, but counts on this host alone: the server of the counts is away.
+    503. `degraded` is as ready, but something is to be mended: it counts on this host alone, since
+    the server of the counts is away, or SQLite's disk is full, and what only reads is served.
     503 also once the server was told to stop."""
     global _migrated  # noqa: PLW0603 - asked often, and a "yes" stays one
     if is_draining():
@@ -37,13 +38,17 @@ def ready(request: HttpRequest) -> JsonResponse:
         return _not_ready(request, "database", "unreachable")
     if not _migrated:
         return _not_ready(request, "migrations", "not applied")
+    degraded = {}
     try:
-        degraded = counters.of_requests().is_degraded()
+        if counters.of_requests().is_degraded():
+            degraded["counters"] = "this host alone"
+        if writes.are_refused():
+            degraded["database"] = "takes no writes"
     except sqlite3.Error:
         return _not_ready(request, "counters", "unusable")
-    data = (
-        {"status": "degraded", "counters": "this host alone"} if degraded else {"status": "ready"}
-    )
+    except Error:
+        return _not_ready(request, "database", "unreachable")
+    data = {"status": "degraded" if degraded else "ready", **degraded}
     return JsonResponse({"data": data}, headers=NO_STORE)
 
 

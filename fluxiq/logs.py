@@ -4,7 +4,6 @@ LOG_FORMAT: `json`, one object a line, or `console`, to be read by people.
 """
 
 import logging
-import os
 import re
 from collections.abc import Mapping, MutableMapping
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 import structlog
 
 from fluxiq import ids, origin
+from fluxiq.settings.environment import Variables
 
 JSON, CONSOLE = "json", "console"
 
@@ -40,6 +40,13 @@ def mask_secrets(text: str) -> str:
     for pattern, replacement in _SECRETS:
         text = pattern.sub(replacement, text)
     return text
+
+
+def in_a_line(error: BaseException) -> str:
+    """What an error says, and its class, without a traceback: for what an outage has many of."""
+    cause = error.__cause__ or error
+    said = str(cause).partition("\n")[0]
+    return f"{type(cause).__name__}: {said}"
 
 
 class RequestFilter(logging.Filter):
@@ -145,9 +152,9 @@ _LINE = {
 def logging_config(otherwise: str) -> dict[str, Any]:
     """The logging of every process, gunicorn's own too: as LOG_FORMAT says, else as given.
 
-    Raises ValueError for a format that is none.
+    Raises ValueError for a format that is none, and ImproperlyConfigured as `Variables` does.
     """
-    chosen = os.environ.get("LOG_FORMAT", "").strip() or otherwise
+    chosen = Variables(cache=False).get("LOG_FORMAT", "").strip() or otherwise
     if chosen not in (JSON, CONSOLE):
         raise ValueError(f"LOG_FORMAT must be {JSON} or {CONSOLE}, not {chosen}")
     return {

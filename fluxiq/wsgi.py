@@ -1,8 +1,10 @@
 """The WSGI application that gunicorn serves."""
 
+import logging
 import os
 import re
 from collections.abc import Callable, Iterable
+from functools import partial
 from http import HTTPStatus
 from io import BytesIO
 from typing import Any
@@ -23,6 +25,8 @@ from django.utils.module_loading import import_string
 from fluxiq.postgresql import patience
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "fluxiq.settings.local")
+
+logger = logging.getLogger(__name__)
 
 MAX_CHUNKED_BODY = 64 * 1024
 
@@ -90,7 +94,8 @@ class Handler(WSGIHandler):
         request = self.request_class(environ)
         patience.of_thread(None if request.path_info.startswith("/admin/") else API_PATIENCE)
         response: Any = self._middleware_chain(request)  # type: ignore[attr-defined]
-        response._resource_closers += (request.close, _give_back_connection)
+        closers = (*response._resource_closers, request.close, _give_back_connection)
+        response._resource_closers = [partial(_close_all, closers)]
         if response.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
             phrase, path = response.reason_phrase, request.path
             log_response("%s: %s", phrase, path, response=response, request=request)
@@ -117,6 +122,15 @@ def _give_back_connection() -> None:
     connection = getattr(connections._connections, DEFAULT_DB_ALIAS, None)  # type: ignore[attr-defined]
     if connection is not None:
         connection.close_if_unusable_or_obsolete()
+
+
+def _close_all(closers: Iterable[Callable[[], object]]) -> None:
+    """Close what a response held. Django would let a closer that fails do so without a word."""
+    for close in closers:
+        try:
+            close()
+        except Exception:  # of whatever kind: the answer is sent, and the others are to close too
+            logger.exception("what a request held could not be closed: %r", close)
 
 
 def refuse_misconfiguration() -> None:

@@ -176,6 +176,13 @@ class MoverTests(SimpleTestCase):
             assert usage._mover is not parents
             assert not usage._mover.is_running
 
+    def test_a_database_that_is_away_is_told_of_in_a_line(self) -> None:
+        with self.assertLogs("authn.usage", "ERROR") as logged:
+            self.run_mover(OperationalError("the server is away"))
+        for record in logged.records:
+            told = "the use of API keys was not moved: OperationalError: the server is away"
+            assert (record.getMessage(), record.exc_info) == (told, None)
+
     def test_a_forked_child_has_one_of_its_own(self) -> None:
         command = [sys.executable, "-W", "ignore", "-c", FORK]
         forked = subprocess.run(

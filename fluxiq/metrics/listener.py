@@ -4,21 +4,25 @@ All workers inherit it, and whichever is free answers: one that hangs, starts or
 nobody.
 """
 
-import os
 import socket
 from collections.abc import Mapping
+
+from fluxiq.settings.environment import Variables
 
 BACKLOG = 16
 
 _listening: socket.socket | None = None
 
 
-def open_once(environment: Mapping[str, str] = os.environ) -> socket.socket | None:
+def open_once(environment: Mapping[str, str] | None = None) -> socket.socket | None:
     """The socket on METRICS_HOST and METRICS_PORT, opened unless it is; None without a port.
 
-    Raises ValueError for a port that is none, and OSError where it cannot be had.
+    Raises ValueError for a port that is none, OSError where it cannot be had, and
+    ImproperlyConfigured as `Variables` does.
     """
     global _listening  # noqa: PLW0603 - one for a process and all that it forks
+    if environment is None:
+        environment = Variables(cache=False)
     port = environment.get("METRICS_PORT", "").strip()
     if _listening is None and port:
         host = environment.get("METRICS_HOST", "").strip() or "127.0.0.1"

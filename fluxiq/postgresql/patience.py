@@ -11,9 +11,11 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import Any, TypeVar
+from traceback import clear_frames
+from typing import Any, Self, TypeVar
 
 import psycopg
+from psycopg import generators, waiting
 from psycopg.abc import PQGen
 from psycopg.pq import ConnStatus, TransactionStatus
 
@@ -76,6 +78,17 @@ def lose(error: Exception) -> None:
 class PatientConnection(psycopg.Connection[Any]):
     """A connection of the pool, which waits for an answer as long as its thread has patience."""
 
+    @classmethod
+    def connect(cls, *arguments: Any, **options: Any) -> Self:
+        """See psycopg. Raises OperationalError; what was open of the connection is closed then."""
+        try:
+            return super().connect(*arguments, **options)
+        except psycopg.Error as error:
+            # Its traceback holds psycopg's frame, which holds it in turn, and the half-open socket:
+            # of a server that is frozen there would be ever more until Python collects cycles.
+            clear_frames(error.__traceback__)
+            raise
+
     def wait(self, gen: PQGen[T], interval: float = INTERVAL, timeout: float | None = None) -> T:
         """See psycopg. Raises OperationalError at the end of patience: it is closed then."""
         global _heard  # noqa: PLW0603 - of all connections
@@ -101,7 +114,12 @@ class PatientConnection(psycopg.Connection[Any]):
 
     def _give_up(self, error: Exception) -> None:
         lose(error)
-        if not breaker.is_open:  # it answers others, and shall not go on with what is too slow
-            with suppress(psycopg.Error):
-                self.cancel_safe(timeout=CANCEL_SECONDS)
+        # It answers others, and shall not go on with what is too slow. Cancelling takes a
+        # connection, in the place of this one: there may be no more than the pool's.
+        cancel = None if breaker.is_open else self.pgconn.cancel_conn()
         self.close()
+        if cancel is not None:
+            with suppress(psycopg.Error):
+                cancel.start()
+                waiting.wait_conn(generators.cancel(cancel), INTERVAL, CANCEL_SECONDS)
+            cancel.finish()

@@ -3,8 +3,8 @@
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -49,6 +49,12 @@ class Fallible:
         self._engine.stop()
 
 
+FAILURES: Mapping[str, Callable[[Fallible], None]] = {
+    "frozen": Fallible.freeze,
+    "killed": Fallible.kill,
+}
+
+
 @contextmanager
 def fallible_valkey() -> Iterator[Fallible]:
     """A Valkey server that may fail."""
@@ -84,8 +90,10 @@ def fallible_postgres() -> Iterator[Fallible]:
 
 
 @contextmanager
-def serving_on(database_url: str, redis_url: str, **environment: str) -> Iterator[Service]:
-    """Four workers on these engines, with the demo's data, which they are given first."""
+def serving_on(
+    database_url: str, redis_url: str, environment: Mapping[str, str], *, workers: int = WORKERS
+) -> Iterator[Service]:
+    """So many workers on these engines, with the demo's data, which they are given first."""
     with tempfile.TemporaryDirectory(prefix="fluxiq-served-") as scratch:
         demo = seed(database_url, tuple(SECRETS.values()), Path(scratch))
         everything = {
@@ -95,21 +103,22 @@ def serving_on(database_url: str, redis_url: str, **environment: str) -> Iterato
             "COUNTERS_PATH": str(Path(scratch) / "counters" / "counters.sqlite3"),
             **environment,
         }
-        with Gunicorn(everything, workers=WORKERS) as gunicorn:
+        with Gunicorn(everything, workers=workers) as gunicorn:
             yield Service(gunicorn, everything, demo)
 
 
 class Connections(threading.Thread):
-    """Looks, every few milliseconds, how many connections to a port are open on this machine.
+    """Looks, every few milliseconds, how many connections to a port these servers have open.
 
     The kernel is asked, since a server that is frozen cannot be. `most` is the most it saw.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *servers: Gunicorn) -> None:
         super().__init__()
         port = urlsplit(url).port
         assert port is not None
         self._remote = f":{port:04X}"
+        self._processes = [pid for server in servers for pid in server.process.family()]
         self._stopped = threading.Event()
         self.most = 0
 
@@ -126,11 +135,21 @@ class Connections(threading.Thread):
         self._stopped.set()
         self.join()
 
-    def now(self) -> int:
-        """How many there are."""
+    def _now(self) -> int:
         rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
-        return sum(row[2].endswith(self._remote) and row[3] == ESTABLISHED for row in rows)
+        open_ones = {
+            f"socket:[{row[9]}]"
+            for row in rows
+            if row[2].endswith(self._remote) and row[3] == ESTABLISHED
+        }
+        return len(open_ones & set(self._sockets()))
+
+    def _sockets(self) -> Iterator[str]:
+        for process in self._processes:
+            for file in Path(f"/proc/{process}/fd").iterdir():
+                with suppress(FileNotFoundError):  # it was closed just now
+                    yield str(file.readlink())
 
     def run(self) -> None:
         while not self._stopped.wait(0.02):
-            self.most = max(self.most, self.now())
+            self.most = max(self.most, self._now())

@@ -1,5 +1,5 @@
 /* A process's clock of the day, so many seconds off as the file that CLOCK_OFFSET_FILE names says.
-   Preloaded into gunicorn by test_faults_clock.py. Monotonic clocks stay as they are: a step of the
+   Preloaded into gunicorn by stepped_clock.py. Monotonic clocks stay as they are: a step of the
    day's clock leaves them alone in the field, too. */
 #define _GNU_SOURCE
 #include <dlfcn.h>

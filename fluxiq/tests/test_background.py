@@ -6,6 +6,7 @@ from typing import Any
 from unittest import mock
 
 import pytest
+from django.db import OperationalError
 
 from fluxiq import background
 from fluxiq.background import Recurring
@@ -48,6 +49,17 @@ def test_what_fails_is_told_and_tried_again_less_and_less_often(
     assert pauses == [8, 16, 32, 60, 60, 60]
     assert caplog.messages == ["work failed, and will be tried again"] * 6
     assert background.MAX_PAUSE == 60
+
+
+def test_a_database_that_is_away_is_told_of_in_a_line(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(background, "connections", mock.Mock())
+    away = OperationalError("the server is away\nand so on")
+    assert not Recurring("work", mock.Mock(side_effect=away), period=8)._do()
+    (record,) = caplog.records
+    message = "work failed, and will be tried again: OperationalError: the server is away"
+    assert (record.getMessage(), record.exc_info) == (message, None)
 
 
 def test_a_forked_child_has_none_until_it_starts_one() -> None:

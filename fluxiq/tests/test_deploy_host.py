@@ -1,6 +1,7 @@
 """deploy/systemd and deploy/nginx: what systemd and nginx take, and that the unit serves."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -12,6 +13,7 @@ from urllib.request import urlopen
 
 import pytest
 
+from bench.servers import HUGE_PAGES
 from fluxiq.tests import jail
 from fluxiq.tests.engines import (
     PROJECT,
@@ -188,3 +190,17 @@ def test_nginx_takes_its_configuration(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert "warn" not in done.stderr
+
+
+@pytest.mark.parametrize("file", ["compose/nginx.conf", "nginx/fluxiq-auth.conf"])
+def test_nginx_asks_the_other_server_where_that_repeats_nothing(file: str) -> None:
+    """Whoever could not be connected to, or does not answer, in time; a POST only if it was not
+    sent: nginx holds that as long as it is not told `non_idempotent`."""
+    text = re.sub(r"#.*", "", (DEPLOY / file).read_text())
+    assert re.findall(r"proxy_next_upstream ([^;]+);", text) == ["error timeout"]
+
+
+def test_wherever_the_service_is_started_its_memory_is_huge_pages() -> None:
+    (said,) = HUGE_PAGES.values()
+    for started in ("Dockerfile", "Makefile", "deploy/systemd/fluxiq-auth.service"):
+        assert re.search(rf"GLIBC_TUNABLES=\S*{re.escape(said)}", (PROJECT / started).read_text())

@@ -9,7 +9,7 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 
 from fluxiq.settings.environment import Variables
-from fluxiq.tests.engines import PROJECT
+from fluxiq.tests.engines import PROJECT, free_port
 
 # The variables that hold a secret; the deployments in deploy/ give each of them as a file.
 SECRETS = {
@@ -167,3 +167,18 @@ def test_gunicorn_reads_its_own_settings_by_the_same_rule(tmp_path: Path) -> Non
     code = "import runpy; print(runpy.run_path('gunicorn.conf.py')['forwarded_allow_ips'])"
     done = started({"TRUSTED_PROXIES_FILE": str(tmp_path / "proxies")}, code)
     assert done.stdout == "10.1.2.0/24,::ffff:10.1.2.0/120\n", done.stderr
+
+
+def test_so_are_the_port_of_the_metrics_and_the_format_of_the_log(tmp_path: Path) -> None:
+    port = free_port()
+    given = {"METRICS_PORT": f"{port}", "METRICS_HOST": "127.0.0.2", "LOG_FORMAT": "console"}
+    for name, value in given.items():
+        (tmp_path / name).write_text(f"{value}\n")
+    code = (
+        "import runpy; from fluxiq.metrics import listener;"
+        "read = runpy.run_path('gunicorn.conf.py');"
+        "line = read['logconfig_dict']['formatters']['line'];"
+        "print(listener.open_once().getsockname(), 'fmt' in line)"
+    )
+    done = started({f"{name}_FILE": str(tmp_path / name) for name in given}, code)
+    assert done.stdout == f"('127.0.0.2', {port}) True\n", done.stderr

@@ -1,7 +1,5 @@
 """A newer schema comes while older code serves: nobody notices, and nobody waits for a lock."""
 
-import os
-import shutil
 import subprocess
 import sys
 import time
@@ -12,30 +10,12 @@ import pytest
 
 from fluxiq.tests.deploying import Traffic, reload
 from fluxiq.tests.engines import PROJECT
+from fluxiq.tests.next_release import ADDED_COLUMN, columns, next_release
 from fluxiq.tests.served import NO_LIMITS, SERVERS, Service, serving
 
 pytestmark = [pytest.mark.engine, pytest.mark.proof]
 
 REQUESTS = 100
-
-# The next release: its settings, and a migration that this code knows nothing of.
-_SETTINGS = """
-from fluxiq.settings.local import *
-
-MIGRATION_MODULES = {"merchants": "next_release.merchants"}
-"""
-_MIGRATION = """
-from django.db import migrations, models
-
-
-class Migration(migrations.Migration):
-    dependencies = [("merchants", "0003_console")]
-    operations = [
-        migrations.AddField(
-            "paymentaccount", "purpose", models.CharField(max_length=20, db_default="general")
-        )
-    ]
-"""
 
 
 @pytest.fixture(scope="module")
@@ -46,16 +26,9 @@ def service() -> Iterator[Service]:
 
 
 @pytest.fixture(scope="module")
-def next_release(service: Service, tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, str]:
+def newer(service: Service, tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, str]:
     """The environment in which `manage.py` is the next release's."""
-    directory = tmp_path_factory.mktemp("next")
-    package = directory / "next_release"
-    shutil.copytree(PROJECT / "merchants" / "migrations", package / "merchants")
-    (package / "__init__.py").write_text("")
-    (package / "settings.py").write_text(_SETTINGS)
-    (package / "merchants" / "0004_next.py").write_text(_MIGRATION)
-    path = {"PYTHONPATH": str(directory), "DJANGO_SETTINGS_MODULE": "next_release.settings"}
-    return {**os.environ, **service.environment, **path}
+    return next_release(service, tmp_path_factory.mktemp("next"))
 
 
 def migrate(environment: Mapping[str, str], *options: str) -> subprocess.CompletedProcess[str]:
@@ -70,50 +43,40 @@ def migrate(environment: Mapping[str, str], *options: str) -> subprocess.Complet
     )
 
 
-def columns(service: Service) -> set[str]:
-    """Those of the table of payment accounts."""
-    with psycopg.connect(service.environment["DATABASE_URL"]) as connection:
-        found = connection.execute(
-            "SELECT column_name FROM information_schema.columns"
-            " WHERE table_name = 'merchants_paymentaccount'"
-        )
-        return {name for (name,) in found}
-
-
 def open_account(service: Service, owner: str) -> int:
     """The status of the answer to `POST /accounts`, which writes to that table."""
     body = {"merchant_id": service.demo["merchant_id"], "name": "Caixa"}
     return service.call("POST", "/api/v1/accounts", owner, body).status
 
 
-def test_a_lock_is_not_waited_for(service: Service, next_release: Mapping[str, str]) -> None:
+def test_a_lock_is_not_waited_for(service: Service, newer: Mapping[str, str]) -> None:
     """Runs before the test below: the migration that it tries is the one that is applied there."""
     key = service.demo["key"]
     with psycopg.connect(service.environment["DATABASE_URL"]) as held:
         held.execute("SELECT 1 FROM merchants_paymentaccount")
         with Traffic(service.gunicorn.port, key, keep_alive=True) as traffic:
             began = time.monotonic()
-            done = migrate(next_release, "--lock-timeout", "0.3", "--attempts", "1")
+            done = migrate(newer, "--lock-timeout", "0.3", "--attempts", "1")
             assert time.monotonic() - began < 10
         assert done.returncode == 1
         assert "gave up: a lock was not had within 0.3 s" in done.stderr
         assert "Traceback" not in done.stderr
     assert not traffic.failures
     assert traffic.answered > 0
-    assert "purpose" not in columns(service)
+    assert ADDED_COLUMN not in columns(service)
 
 
 def test_a_column_is_added_while_older_code_reads_and_writes(
-    service: Service, next_release: Mapping[str, str]
+    service: Service, newer: Mapping[str, str]
 ) -> None:
     owner = service.sign_in()["access_token"]
     key = service.demo["key"]
     assert open_account(service, owner) == 201
     with Traffic(service.gunicorn.port, key, keep_alive=True) as traffic:
         traffic.wait_for(REQUESTS)
-        done = migrate(next_release)
+        done = migrate(newer)
         assert done.returncode == 0, done.stderr
-        assert "purpose" in columns(service)
+        assert ADDED_COLUMN in columns(service)
         traffic.wait_for(REQUESTS)
         # Rows of the older code, and older code started on the newer schema: a rollback.
         assert open_account(service, owner) == 201

@@ -1,7 +1,10 @@
 """What is too slow is ended on the server too, and is no reason to take the server for away."""
 
+import gc
+import socket
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -57,3 +60,18 @@ def test_an_error_of_the_query_keeps_the_connection(connection: PatientConnectio
     with pytest.raises(psycopg.errors.QueryCanceled):
         connection.execute("SET statement_timeout = 50; SELECT pg_sleep(5)")
     assert not connection.closed
+
+
+def test_one_that_could_not_be_opened_in_time_is_closed_at_once() -> None:
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        url = f"postgres://fluxiq@127.0.0.1:{silent.getsockname()[1]}/fluxiq?connect_timeout=2"
+        before = len(list(Path("/proc/self/fd").iterdir()))
+        gc.disable()
+        try:
+            with pytest.raises(psycopg.errors.ConnectionTimeout):
+                PatientConnection.connect(url)
+            assert len(list(Path("/proc/self/fd").iterdir())) == before
+        finally:
+            gc.enable()

@@ -5,12 +5,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from fluxiq.tests import test_faults_postgres as on_postgres
-from fluxiq.tests import test_faults_valkey as on_valkey
-from fluxiq.tests.faults import Fallible
+from fluxiq.tests import postgres_outages as on_postgres
+from fluxiq.tests import valkey_outages as on_valkey
+from fluxiq.tests.faults import FAILURES, Fallible
 from fluxiq.tests.load import slowest, statuses
-from fluxiq.tests.served import Service
-from fluxiq.tests.test_limits_two_hosts import Hosts, crowd, exhaust_a_key, two_hosts
+from fluxiq.tests.served import SERVERS, Service, serving
+from fluxiq.tests.two_hosts import ENVIRONMENT, Hosts, crowd, exhaust_a_key, two_hosts
 
 pytestmark = pytest.mark.proof
 
@@ -22,7 +22,7 @@ CROWD = 100_000
 @pytest.fixture(scope="module")
 def hosts() -> Iterator[Hosts]:
     """Two masters that share a Valkey."""
-    with two_hosts() as running:
+    with serving(SERVERS, ENVIRONMENT, workers=2) as service, two_hosts(service, 2) as running:
         yield running
 
 
@@ -40,7 +40,7 @@ def postgres() -> Iterator[tuple[Service, Fallible]]:
         yield running
 
 
-@pytest.mark.parametrize("failure", on_valkey.FAILURES)
+@pytest.mark.parametrize("failure", FAILURES)
 def test_no_client_notices_that_valkey_fails(
     valkey: tuple[Service, Fallible], failure: str
 ) -> None:
@@ -50,10 +50,10 @@ def test_no_client_notices_that_valkey_fails(
             f"\nValkey {failure}: {dict(statuses(seen.seen))},"
             f" slowest {slowest(seen.seen) * 1000:.0f} ms"
         )
-        on_valkey.check(seen, on_valkey.SLOWEST)
+        on_valkey.check(seen)
 
 
-@pytest.mark.parametrize("failure", on_postgres.FAILURES)
+@pytest.mark.parametrize("failure", FAILURES)
 def test_ten_seconds_without_postgresql(postgres: tuple[Service, Fallible], failure: str) -> None:
     seen = on_postgres.outage(*postgres, failure, 10)
     print(  # noqa: T201
@@ -65,9 +65,11 @@ def test_ten_seconds_without_postgresql(postgres: tuple[Service, Fallible], fail
 
 
 def test_a_key_is_admitted_1000_of_3000_each_time(hosts: Hosts) -> None:
-    for _ in range(RUNS):
-        exhaust_a_key(hosts)
-    print(f"\n1,000 of 3,000 over two hosts: {RUNS} of {RUNS} runs")  # noqa: T201
+    in_vain = sum(exhaust_a_key(hosts) for _ in range(RUNS))
+    print(  # noqa: T201
+        f"\n1,000 of 3,000 over two hosts: {RUNS} of {RUNS} runs; {in_vain} others in which Valkey"
+        " was late"
+    )
 
 
 def test_a_hundred_thousand_addresses_reset_nobodys_count(hosts: Hosts) -> None:

@@ -4,12 +4,21 @@ import io
 import json
 from collections.abc import Iterable
 from typing import Any
+from unittest import mock
 from wsgiref.util import setup_testing_defaults
 
 import pytest
+from django.core.handlers.wsgi import WSGIRequest
+from django.http import HttpResponse
 from django.test import TestCase
 
-from fluxiq.wsgi import MAX_CHUNKED_BODY, ChunkedBodies, application
+from fluxiq.wsgi import (
+    MAX_CHUNKED_BODY,
+    ChunkedBodies,
+    Handler,
+    WSGIApplication,
+    application,
+)
 
 
 class Recorder:
@@ -74,13 +83,15 @@ class TestChunkedBodies:
 
 
 class ApplicationTestCase(TestCase):
+    application: WSGIApplication = staticmethod(application)
+
     def request(self, **given: Any) -> tuple[int, dict[str, str], Any]:
         """Status, headers and JSON of what the application itself answers."""
         environ: dict[str, Any] = {}
         setup_testing_defaults(environ)
         environ |= {"HTTP_HOST": "testserver", "REMOTE_ADDR": "127.0.0.1", **given}
         started: list[Any] = []
-        response = application(environ, lambda *arguments: started.extend(arguments))
+        response = self.application(environ, lambda *arguments: started.extend(arguments))
         content = b"".join(response)
         close = getattr(response, "close", None)
         if close is not None:
@@ -142,3 +153,35 @@ class MalformedTests(ApplicationTestCase):
         for query in ("%", "%zz", "%00", "&&&", "=", "a=%ff%fe", "\xff", ";", "limit[]=1"):
             with self.subTest(query):
                 assert self.ask(query, "application/json") == 401
+
+
+class ClosingTests(ApplicationTestCase):
+    """What a request held is closed once it is answered; whoever fails to is told of."""
+
+    def test_what_cannot_be_closed_is_logged_and_the_rest_is_closed(self) -> None:
+        failing = mock.patch.object(WSGIRequest, "close", side_effect=OSError("no space left"))
+        with (
+            failing,
+            mock.patch("fluxiq.wsgi._give_back_connection") as connections,
+            self.assertLogs("fluxiq.wsgi", "ERROR") as logged,
+        ):
+            status, _, answer = self.request(PATH_INFO="/healthz")
+        assert (status, answer) == (200, {"data": {"status": "live"}})
+        connections.assert_called_once_with()
+        (record,) = logged.records
+        assert "could not be closed" in record.getMessage()
+        assert record.exc_info is not None
+        assert "no space left" in str(record.exc_info[1])
+
+    def test_so_is_what_a_view_left_to_be_closed(self) -> None:
+        held = HttpResponse(b"{}")
+        held._resource_closers.append(mock.Mock(side_effect=ValueError("still in use")))  # type: ignore[attr-defined]
+        self.application = handler = Handler()
+        handler._middleware_chain = lambda request: held  # type: ignore[attr-defined]
+        with self.assertLogs("fluxiq.wsgi", "ERROR") as logged:
+            assert self.request(PATH_INFO="/healthz")[0] == 200
+        assert "still in use" in str(logged.records[0].exc_info)
+
+    def test_nothing_is_logged_where_all_is_closed(self) -> None:
+        with self.assertNoLogs("fluxiq.wsgi"):
+            assert self.request(PATH_INFO="/healthz")[0] == 200

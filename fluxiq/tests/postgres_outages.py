@@ -1,22 +1,25 @@
-"""PostgreSQL frozen and killed under load: 503 at once, nobody let in, and back by itself."""
+"""Outages of PostgreSQL, frozen or killed, as clients under load see them."""
 
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-import pytest
-
 from authn import keys
-from fluxiq.tests.faults import POOL, WORKERS, Connections, Fallible, fallible_postgres, serving_on
+from fluxiq.tests.faults import (
+    FAILURES,
+    POOL,
+    WORKERS,
+    Connections,
+    Fallible,
+    fallible_postgres,
+    serving_on,
+)
 from fluxiq.tests.load import Client, Load, Seen, bearer, slowest, statuses
 from fluxiq.tests.served import NO_LIMITS, Service
 
-pytestmark = [pytest.mark.engine, pytest.mark.proof]
-
 ANSWER_SECONDS = 3.0  # in which a request is answered 503, at the latest
 BACK_SECONDS = 2.5  # after the server is, in which the service is back
-FAILURES = {"frozen": Fallible.freeze, "killed": Fallible.kill}
 ENVELOPE = "SERVICE_UNAVAILABLE"
 
 
@@ -39,15 +42,8 @@ class Outage:
 @contextmanager
 def service_on_postgres() -> Iterator[tuple[Service, Fallible]]:
     """Four workers on a PostgreSQL that may fail. Nothing is remembered: all is asked of it."""
-    with fallible_postgres() as postgres, serving_on(postgres.url, "", **NO_LIMITS) as service:
+    with fallible_postgres() as postgres, serving_on(postgres.url, "", NO_LIMITS) as service:
         yield service, postgres
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[tuple[Service, Fallible]]:
-    """One service for all tests."""
-    with service_on_postgres() as both:
-        yield both
 
 
 def outage(service: Service, postgres: Fallible, failure: str, seconds: float) -> Outage:
@@ -64,7 +60,7 @@ def outage(service: Service, postgres: Fallible, failure: str, seconds: float) -
         Client("ready", ports, "/readyz", pause=0.1, keep_alive=False),
         Client("live", ports, "/healthz", pause=0.1, keep_alive=False),
     )
-    with Connections(postgres.url) as connections, Load(*clients) as load:
+    with Connections(postgres.url, service.gunicorn) as connections, Load(*clients) as load:
         time.sleep(0.5)
         failing = time.monotonic()
         FAILURES[failure](postgres)
@@ -100,10 +96,3 @@ def check(seen: Outage) -> None:
     assert slowest(seen.during) < ANSWER_SECONDS
     assert seen.back_after < BACK_SECONDS
     assert seen.connections <= WORKERS * POOL
-
-
-@pytest.mark.parametrize("failure", ["frozen", pytest.param("killed", marks=pytest.mark.proof)])
-def test_an_outage_is_answered_503_and_is_over_when_it_is(
-    running: tuple[Service, Fallible], failure: str
-) -> None:
-    check(outage(*running, failure, 3.5))
