@@ -9,7 +9,6 @@ class AuthnConfig(AppConfig):
     verbose_name = "Credentials"
 
     def ready(self) -> None:
-        # Models exist only from here on.
-        from authn import checks, groups, receivers  # noqa: F401, PLC0415
+        from authn import checks, groups, receivers  # noqa: F401, PLC0415 - models exist only from here on
 
         post_migrate.connect(groups.make_missing, sender=self)

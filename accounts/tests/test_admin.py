@@ -92,7 +92,7 @@ class AddUserTests(ConsoleTestCase):
         assert not user.is_superuser
 
     def test_what_is_no_document_is_refused(self) -> None:
-        for document in ("", "1", "123.456.789", "x" * 33, "１２３４５６７８９０１"):  # noqa: RUF001
+        for document in ("", "1", "123.456.789", "x" * 33, "１２３４５６７８９０１"):  # noqa: RUF001 - wide digits
             assert list(self.errors(document=document)) == ["document"]
 
     def test_a_document_that_is_known_is_refused_however_it_is_written(self) -> None:

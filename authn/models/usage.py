@@ -68,7 +68,7 @@ class ApiKeyUsageManager(_ApiKeyUsageManager["ApiKeyUsage"]):
         table = MovedBatch._meta.db_table
         with connection.cursor() as cursor:
             cursor.execute(
-                f"INSERT INTO {table} (id, moved_at) VALUES (%s, %s) ON CONFLICT DO NOTHING",  # noqa: S608
+                f"INSERT INTO {table} (id, moved_at) VALUES (%s, %s) ON CONFLICT DO NOTHING",  # noqa: S608 - the model's own
                 [batch_id, _stored(timezone.now())],
             )
             if not cursor.rowcount:

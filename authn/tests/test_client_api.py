@@ -148,7 +148,10 @@ class TestSession:
     def test_the_new_pair_is_kept_before_it_is_used(self) -> None:
         used_before: list[int] = []
         with Stub(answering(DEAD, pair_answer(1), OK)) as stub:
-            keep = lambda _: used_before.append(len(stub.seen))  # noqa: E731
+
+            def keep(_: Pair | None) -> None:
+                used_before.append(len(stub.seen))
+
             with Client(stub.url, pair=pair(), keep=keep) as client:
                 client.get("/accounts")
         assert used_before == [2]

@@ -8,6 +8,7 @@ from unittest import mock
 from django.db import OperationalError
 from django.test import override_settings
 
+from fluxiq.addresses import parse_networks
 from fluxiq.tests.base import ApiTestCase
 from fluxiq.tests.factories import issue_key
 
@@ -73,8 +74,6 @@ class BucketTests(ApiTestCase):
         assert self.get("/auth/me", HTTP_X_FORWARDED_FOR="192.0.2.99").status_code == 429
 
     def test_forwarded_addresses_of_a_trusted_proxy_count_apart(self) -> None:
-        from fluxiq.addresses import parse_networks  # noqa: PLC0415
-
         with override_settings(TRUSTED_PROXIES=parse_networks(["127.0.0.0/8"])):
             assert left(self.get("/auth/me", HTTP_X_FORWARDED_FOR="192.0.2.1")) == (10, 9)
             assert left(self.get("/auth/me", HTTP_X_FORWARDED_FOR="192.0.2.2")) == (10, 9)

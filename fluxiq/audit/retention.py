@@ -95,4 +95,4 @@ def _delete(table: str, column: str, values: list[Any]) -> None:
     # Past the models, which refuse.
     marks = ", ".join(["%s"] * len(values))
     with connection.cursor() as cursor:
-        cursor.execute(f"DELETE FROM {table} WHERE {column} IN ({marks})", values)  # noqa: S608
+        cursor.execute(f"DELETE FROM {table} WHERE {column} IN ({marks})", values)  # noqa: S608 - our own names

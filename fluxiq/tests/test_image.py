@@ -159,7 +159,7 @@ def test_each_step_of_the_dockerfile_from_the_lock_on() -> None:
     try:
         image = Image(directory)
         for step in image.steps:
-            print(f"done: {step[:100]}")  # noqa: T201 - `make prove` shows it
+            print(f"done: {step[:100]}")
         installed = jail.run(
             image.jail(), image.stage.environment, "pip", "list", "--format=freeze", "--local"
         )

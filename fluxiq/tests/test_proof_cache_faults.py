@@ -28,7 +28,7 @@ def test_nothing_killed_is_accepted_while_the_server_is_down() -> None:
         for _ in range(ROUNDS):
             for way in WAYS.values():
                 after += trial(service, backstage, root, way)[1]
-    print(f"\nserver down: {ROUNDS * len(WAYS)} killed, answers after {dict(after)}")  # noqa: T201
+    print(f"\nserver down: {ROUNDS * len(WAYS)} killed, answers after {dict(after)}")
     assert after[200] == 0
     assert set(after) <= {401, 403}
 
@@ -51,7 +51,7 @@ def test_what_is_killed_while_the_server_is_frozen_is_dead_within_the_bound() ->
             for asker in askers:
                 asker.start()
             try:
-                wait_until(lambda: all(len(asker.seen) > 5 for asker in askers))  # noqa: B023
+                wait_until(lambda: all(len(asker.seen) > 5 for asker in askers))  # noqa: B023 - called here
                 valkey.pause()
                 if name == "revocation by its holder":
                     body = {"token": token}
@@ -61,7 +61,7 @@ def test_what_is_killed_while_the_server_is_frozen_is_dead_within_the_bound() ->
                 dead = time.monotonic()
                 assert status < 300, (name, status)
                 valkey.resume()
-                wait_until(lambda: any(a.asked_since(dead + BOUND) for a in askers))  # noqa: B023
+                wait_until(lambda: any(a.asked_since(dead + BOUND) for a in askers))  # noqa: B023 - called here
             finally:
                 for asker in askers:
                     asker.stop.set()
@@ -70,7 +70,7 @@ def test_what_is_killed_while_the_server_is_frozen_is_dead_within_the_bound() ->
             for asker in askers:
                 early += Counter(s for t, s in asker.seen if dead < t <= dead + BOUND)
                 late += Counter(asker.asked_since(dead + BOUND))
-    print(  # noqa: T201
+    print(
         f"\nserver frozen: {len(WAYS)} killed, answers within {BOUND:.0f} s {dict(early)},"
         f" later {dict(late)}"
     )

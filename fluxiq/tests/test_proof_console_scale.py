@@ -181,9 +181,9 @@ def test_no_page_reads_a_table_of_a_million_rows_whole() -> None:
                     staff.get(path)
                     times.append(time.perf_counter() - started)
                 took[name] = statistics.median(times)
-                print(f"{name}: {took[name] * 1000:.0f} ms")  # noqa: T201
+                print(f"{name}: {took[name] * 1000:.0f} ms")
             read = rows_read_whole(connection)
     whole = {table: (read[table] - before[table]) // ROUNDS for table in TABLES}
-    print(f"read without an index, a round of all pages: {whole}")  # noqa: T201
+    print(f"read without an index, a round of all pages: {whole}")
     assert max(whole.values()) < MAX_ROWS, whole
     assert max(took.values()) < MAX_SECONDS, took

@@ -23,7 +23,7 @@ def two() -> Iterator[Pair]:
 
 def tell(what: str, traffic: Traffic, *, keep_alive: bool) -> None:
     """Print the figures of docs/proof.md, and hold them to what is promised."""
-    print(  # noqa: T201
+    print(
         f"\n{what}, {'with' if keep_alive else 'without'} keep-alive: {traffic.answered} answered,"
         f" failed {dict(traffic.failures)}, slowest {traffic.slowest:.2f} s"
     )
@@ -60,6 +60,6 @@ def test_workers_that_retire() -> None:
             port, key = service.gunicorn.port, service.demo["key"]
             with Traffic(port, key, keep_alive=keep_alive) as traffic:
                 traffic.wait_for(REQUESTS)
-            wait_until(lambda: len(workers_of(service.gunicorn)) == len(before), "all workers")  # noqa: B023
+            wait_until(lambda: len(workers_of(service.gunicorn)) == len(before), "all workers")  # noqa: B023 - called here
             assert not workers_of(service.gunicorn) & before
             tell("max_requests 1000, 4 workers", traffic, keep_alive=keep_alive)

@@ -46,7 +46,7 @@ def test_no_client_notices_that_valkey_fails(
 ) -> None:
     for _ in range(TIMES):
         seen = on_valkey.outage(*valkey, failure, 4, 8)  # revoked ten seconds before the end
-        print(  # noqa: T201
+        print(
             f"\nValkey {failure}: {dict(statuses(seen.seen))},"
             f" slowest {slowest(seen.seen) * 1000:.0f} ms"
         )
@@ -56,7 +56,7 @@ def test_no_client_notices_that_valkey_fails(
 @pytest.mark.parametrize("failure", FAILURES)
 def test_ten_seconds_without_postgresql(postgres: tuple[Service, Fallible], failure: str) -> None:
     seen = on_postgres.outage(*postgres, failure, 10)
-    print(  # noqa: T201
+    print(
         f"\nPostgreSQL {failure}: {dict(statuses(seen.during))}, slowest"
         f" {slowest(seen.during):.2f} s, back after {seen.back_after:.2f} s,"
         f" at most {seen.connections} connections"
@@ -66,7 +66,7 @@ def test_ten_seconds_without_postgresql(postgres: tuple[Service, Fallible], fail
 
 def test_a_key_is_admitted_1000_of_3000_each_time(hosts: Hosts) -> None:
     in_vain = sum(exhaust_a_key(hosts) for _ in range(RUNS))
-    print(  # noqa: T201
+    print(
         f"\n1,000 of 3,000 over two hosts: {RUNS} of {RUNS} runs; {in_vain} others in which Valkey"
         " was late"
     )
@@ -75,4 +75,4 @@ def test_a_key_is_admitted_1000_of_3000_each_time(hosts: Hosts) -> None:
 def test_a_hundred_thousand_addresses_reset_nobodys_count(hosts: Hosts) -> None:
     began = time.monotonic()
     crowd(hosts, CROWD)
-    print(f"\n{CROWD:,} addresses in {time.monotonic() - began:.0f} s")  # noqa: T201
+    print(f"\n{CROWD:,} addresses in {time.monotonic() - began:.0f} s")

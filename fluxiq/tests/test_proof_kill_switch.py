@@ -154,7 +154,7 @@ def test_nothing_killed_is_accepted_afterwards(engines: str) -> None:
                 before, after, trials = before + seen, after + seen_after, trials + 1
                 if trials % 400 == 0:  # sooner than access tokens run out
                     root = backstage.do("superuser")["access_token"]
-    print(f"\n{engines}: {trials} killed, answers before {dict(before)}, after {dict(after)}")  # noqa: T201
+    print(f"\n{engines}: {trials} killed, answers before {dict(before)}, after {dict(after)}")
     assert before[200] > trials
     assert after[200] == 0
     assert set(after) <= {401, 403}

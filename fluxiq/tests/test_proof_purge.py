@@ -91,7 +91,7 @@ def test_a_purge_of_a_million_leaves_refreshes_unharmed() -> None:
             purged = json.loads(purge.communicate()[0])
             left = connection.execute("SELECT count(*) FROM authn_session").fetchone()
         token, after = timed(service, token, lambda count: count < REFRESHES)
-    print(  # noqa: T201
+    print(
         f"\nrefresh p50 / p99: alone {told(alone)}, among {DEAD:,} dead {told(among)},"
         f" while they are purged {told(during)}, after {told(after)};"
         f" purged {purged} in {took:.0f} s"

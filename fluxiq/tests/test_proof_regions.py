@@ -102,7 +102,7 @@ def test_a_revocation_is_known_elsewhere_within_the_bound(*, reading_a_standby: 
         seen = known_for(home, other)
     where = "replica" if reading_a_standby else "the same database"
     (bound,) = (b for b in capacity.revocations(lag=0.0) if where in b.where)
-    print(  # noqa: T201
+    print(
         f"\n{'a standby' if reading_a_standby else 'one database'}: {KEYS} revoked at home: 0"
         f" accepted there; elsewhere for {statistics.mean(seen):.1f} s on average,"
         f" {max(seen):.1f} s at most (calculated {bound.usual:g}, {bound.worst:g})"
@@ -134,4 +134,4 @@ def test_a_region_on_a_standby_verifies_and_cannot_sign_in_until_it_is_promoted(
             while other.call("POST", "/api/v1/auth/login", None, body).status != 200:
                 assert time.monotonic() - began < 30
                 time.sleep(0.02)
-        print(f"\npromoted: signs in {time.monotonic() - began:.2f} s after")  # noqa: T201
+        print(f"\npromoted: signs in {time.monotonic() - began:.2f} s after")

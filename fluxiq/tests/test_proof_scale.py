@@ -67,7 +67,7 @@ def test_a_million_keys_cost_what_a_thousand_do() -> None:
         rounds = [(median(small, of_few), median(large, of_many)) for _ in range(ROUNDS)]
     few, many = map(statistics.median, zip(*rounds, strict=True))
     ratios = sorted(large / small for small, large in rounds)
-    print(  # noqa: T201
+    print(
         f"\nverify: {few:.2f} ms with {FEW:,} keys, {many:.2f} ms with {MANY:,}, ratio"
         f" {statistics.median(ratios):.3f} ({ratios[0]:.2f} to {ratios[-1]:.2f}); list: {plan}"
     )

@@ -24,10 +24,10 @@ settings.configure(
 application = get_wsgi_application()
 
 from rest_framework.request import Request  # noqa: E402 - needs the settings
-from rest_framework.response import Response  # noqa: E402
-from rest_framework.views import APIView  # noqa: E402
+from rest_framework.response import Response  # noqa: E402 - as above
+from rest_framework.views import APIView  # noqa: E402 - as above
 
-from authn.client import drf  # noqa: E402
+from authn.client import drf  # noqa: E402 - as above
 
 
 class ChargesView(APIView):
