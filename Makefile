@@ -84,11 +84,12 @@ format: $(DEVELOPING) ## Rewrite the code in the project's format
 	@$(PY) -m ruff check --fix --exit-zero --quiet .
 	@$(PY) -m ruff format .
 
-lock: $(DEVELOPING) ## Redo the lock files; make lock ARGS=--upgrade for newer versions
+lock: $(DEVELOPING) ## Redo the lock files and the SBOM; make lock ARGS=--upgrade for newer versions
 	@$(COMPILE) $(ARGS) requirements.txt -o requirements.lock
 	@$(COMPILE) $(ARGS) requirements-tracing.txt -o requirements-tracing.lock
 	@$(COMPILE) $(ARGS) requirements-dev.txt -o requirements-dev.lock
 	@$(COMPILE) $(ARGS) bench/requirements.txt -o bench/requirements.lock
+	@$(MAKE) --no-print-directory sbom
 
 clean: ## Remove the virtual environment and caches; var/ (database, secrets) stays
 	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
