@@ -18,6 +18,7 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.crypto import constant_time_compare
 
 from fluxiq.errors import NotFound, Unauthorized, render
+from fluxiq.http import set_headers
 from fluxiq.metrics import exposition
 
 logger = logging.getLogger(__name__)
@@ -25,6 +26,7 @@ logger = logging.getLogger(__name__)
 PATH = "/metrics"
 CLIENT_SECONDS = 5  # that a scraper may take to ask, and to read
 SCHEME = "bearer "
+NO_STORE = {"Cache-Control": "no-store"}
 
 
 def is_allowed(authorization: str) -> bool:
@@ -41,9 +43,11 @@ def view(request: HttpRequest) -> HttpResponse:
     if not settings.METRICS_TOKEN:
         return render(NotFound())
     if not is_allowed(request.META.get("HTTP_AUTHORIZATION", "")):
-        return render(Unauthorized())
+        refusal = render(Unauthorized())
+        set_headers(refusal, NO_STORE)
+        return refusal
     content, content_type = exposition.render(request.META.get("HTTP_ACCEPT", ""))
-    return HttpResponse(content, content_type=content_type, headers={"Cache-Control": "no-store"})
+    return HttpResponse(content, content_type=content_type, headers=NO_STORE)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -64,7 +68,12 @@ class _Handler(BaseHTTPRequestHandler):
         self, status: HTTPStatus, headers: Mapping[str, str] | None = None, content: bytes = b""
     ) -> None:
         self.send_response(status)
-        for name, value in {**(headers or {}), "Content-Length": str(len(content))}.items():
+        always = {
+            **NO_STORE,
+            "X-Content-Type-Options": "nosniff",
+            "Content-Length": str(len(content)),
+        }
+        for name, value in {**(headers or {}), **always}.items():
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(content)

@@ -1,16 +1,19 @@
 """The security headers of every answer: each route, page, error, redirect and static file."""
 
 import re
+import tempfile
 from collections.abc import Iterator
 from typing import Any
 from unittest import mock
 
 from django.contrib.staticfiles import finders
 from django.db import OperationalError
-from django.test import override_settings
+from django.test import Client, override_settings
 from django.urls import URLPattern, URLResolver, get_resolver
 
+from fluxiq.errors import ServiceUnavailable
 from fluxiq.tests.console import ConsoleTestCase
+from fluxiq.tests.factories import PASSWORD
 
 # Of every answer there is, whatever it is.
 ALL = {
@@ -32,6 +35,7 @@ CONSOLE = {
 }
 # Of the API: what it answers depends on who asks.
 API = {"Vary": "(?i).*authorization.*"}
+METRICS_TOKEN = "a token of the metrics"
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
 
 
@@ -120,11 +124,56 @@ class HeaderTests(ConsoleTestCase):
             assert response.status_code in (302, 404), path
             self.assert_headed(path, response)
 
-    def test_for_a_body_too_large_or_broken(self) -> None:
-        for body, status in ((b"x" * 70_000, 413), (b"{", 400)):
-            response = self.post("/auth/login", None, body)
-            assert response.status_code == status
-            self.assert_headed("/api/v1/auth/login", response)
+    def test_for_every_refusal_of_the_api(self) -> None:
+        otto = self.membership(self.otto)
+        again = {"document": self.otto.document, "name": "Otto", "role": "operator"}
+        for status, response in (
+            (400, self.post("/auth/login", None, b"{")),
+            (401, self.get("/auth/me")),
+            (403, self.get("/users", self.otto)),
+            (404, self.get(f"/accounts/{self.shelf.id}", self.olga)),
+            (405, self.call("PUT", "/accounts", self.olga)),
+            (406, self.get("/accounts", self.olga, HTTP_ACCEPT="text/csv")),
+            (409, self.post("/users", self.olga, again)),
+            (413, self.post("/auth/login", None, b"x" * 70_000)),
+            (415, self.patch(f"/users/{otto.id}", self.olga, content_type="text/csv")),
+        ):
+            assert response.status_code == status, response.content
+            self.assert_headed(response.request["PATH_INFO"], response)
+
+    def test_for_every_refusal_of_the_console(self) -> None:
+        wrong = {"username": self.sam.document, "password": "a wrong password"}
+        strict = Client(enforce_csrf_checks=True)
+        self.enter(self.sam)
+        refused = [
+            (400, Client().get("/admin/login/", HTTP_HOST="evil.example")),
+            (403, self.client.get("/admin/authn/apikey/")),
+            (403, strict.post("/admin/login/", wrong)),
+            (404, self.client.get("/admin/nowhere/")),
+            (405, self.client.get("/admin/logout/")),
+            *((200, self.client.post("/admin/login/", wrong)) for _ in range(5)),
+            (429, self.client.post("/admin/login/", wrong)),
+        ]
+        for status, response in refused:
+            assert response.status_code == status, response.content
+            self.assert_headed(response.request["PATH_INFO"], response)
+
+    def test_for_what_monitors_ask(self) -> None:
+        allowed = {"Authorization": f"Bearer {METRICS_TOKEN}"}
+        directory = self.enterContext(tempfile.TemporaryDirectory())
+        with override_settings(METRICS_TOKEN=METRICS_TOKEN, METRICS_DIRECTORY=directory):
+            metrics = [self.client.get("/metrics", headers=each) for each in (None, allowed)]
+        with mock.patch("fluxiq.health.is_draining", return_value=True):
+            stopping = self.client.get("/readyz")
+        for status, response in (
+            (404, self.client.get("/metrics")),
+            (401, metrics[0]),
+            (200, metrics[1]),
+            (200, self.client.get("/readyz")),
+            (503, stopping),
+        ):
+            assert response.status_code == status, response.content
+            self.assert_headed(response.request["PATH_INFO"], response)
 
     def test_for_a_host_that_is_not_ours(self) -> None:
         for path in ("/admin/login/", "/api/v1/docs", "/healthz"):
@@ -137,7 +186,7 @@ class HeaderTests(ConsoleTestCase):
         assert response.status_code == 429
         self.assert_headed("/api/v1/auth/me", response)
 
-    def test_for_a_fault(self) -> None:
+    def test_for_a_fault_of_a_view(self) -> None:
         for fault, status in ((RuntimeError("x"), 500), (OperationalError("x"), 503)):
             with (
                 mock.patch("authn.views.me.MeView.get", side_effect=fault),
@@ -146,6 +195,22 @@ class HeaderTests(ConsoleTestCase):
                 response = self.get("/auth/me", self.olga)
             assert response.status_code == status
             self.assert_headed("/api/v1/auth/me", response)
+
+    def test_for_a_fault_on_every_route(self) -> None:
+        with (
+            mock.patch(
+                "fluxiq.middleware.StaffConsoleMiddleware.process_view", side_effect=OSError
+            ),
+            self.assertLogs(level="ERROR"),
+        ):
+            assert self.walk(METHODS) - {413} == {500}
+
+    def test_for_work_that_the_console_cannot_do_now(self) -> None:
+        form = {"username": self.sam.document, "password": PASSWORD}
+        with mock.patch("authn.passwords.prove", side_effect=ServiceUnavailable):
+            response = self.client.post("/admin/login/", form)
+        assert response.status_code == 503
+        self.assert_headed("/admin/login/", response)
 
     @override_settings(SECURE_HSTS_SECONDS=31_536_000, SECURE_HSTS_INCLUDE_SUBDOMAINS=True)
     def test_over_https_a_browser_is_told_to_stay_there(self) -> None:

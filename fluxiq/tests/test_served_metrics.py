@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from fluxiq.tests.engines import PROJECT, free_port
@@ -103,6 +104,17 @@ def test_nothing_is_told_to_who_has_no_token(service: Service, port: int) -> Non
         assert get(where, TOKEN)[0] == 200
     assert get(port, TOKEN, "/healthz")[0] == 404
     assert get(port, TOKEN, VERIFY)[0] == 404
+
+
+def test_no_answer_is_stored_or_taken_for_what_it_is_not(service: Service, port: int) -> None:
+    for where in (port, service.gunicorn.port):
+        for token, status in ((None, 401), (TOKEN, 200)):
+            headers = {"Authorization": f"Bearer {token}"}
+            url = f"http://127.0.0.1:{where}/metrics"
+            answer = httpx.get(url, headers=headers if token else {})
+            assert answer.status_code == status
+            assert answer.headers["Cache-Control"] == "no-store"
+            assert answer.headers["X-Content-Type-Options"] == "nosniff"
 
 
 def test_what_the_parts_tell_of_themselves_is_there(service: Service, port: int) -> None:
