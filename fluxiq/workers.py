@@ -12,9 +12,13 @@ import ctypes
 import socket
 import struct
 import threading
+from contextlib import suppress
 from typing import Any
 
+from gunicorn.util import write_nonblock
 from gunicorn.workers.gthread import ThreadWorker
+
+from fluxiq.malformed import Refusal
 
 LINGER_MILLISECONDS = 1
 READ_BYTES = 8192  # as much as gunicorn reads at once
@@ -133,7 +137,8 @@ class Client:
 
 
 class Worker(ThreadWorker):  # type: ignore[misc]
-    """As gunicorn's, but that its threads stay with a busy connection."""
+    """As gunicorn's, but that its threads stay with a busy connection, and for what it says of
+    requests that are none."""
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
@@ -190,3 +195,14 @@ class Worker(ThreadWorker):  # type: ignore[misc]
             return bool(super().handle_request(req, conn))
         finally:
             conn.sock.flush()
+
+    def handle_error(self, req: Any, client: Any, addr: Any, exc: Exception) -> None:
+        """Refuse what could not be read as a request, or failed outside the application."""
+        refusal = Refusal(exc)
+        told = (refusal.request_id, refusal.status, addr[0] if addr else "-")
+        if refusal.is_ours:
+            self.log.error("%s: %d to %s", *told, exc_info=exc)
+        else:
+            self.log.warning("%s: %d to %s: %s", *told, type(exc).__name__)
+        with suppress(OSError):  # the client is gone
+            write_nonblock(client, refusal.content())

@@ -1,6 +1,7 @@
 """A small answer is one write, a busy connection keeps its thread, and nothing is lost by it."""
 
 import http.client
+import json
 import socket
 import threading
 import time
@@ -12,8 +13,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from gunicorn.http.errors import InvalidResponseHeader
 from gunicorn.http.unreader import SocketUnreader
 
+from fluxiq.malformed import Refusal
 from fluxiq.tests.served import EMBEDDED, NO_LIMITS, Service, serving
 from fluxiq.workers import READ_BYTES, Client, Worker
 
@@ -320,3 +323,44 @@ class TestServed:
             done.set()
             for thread in hurried:
                 thread.join()
+
+    @pytest.mark.parametrize(
+        ("sent", "status"),
+        [
+            (b"secret-of-a-body\r\n\r\n", 400),
+            (b"GET /?secret-of-a-body HTTP/9.9\r\n\r\n", 400),
+            (b"GET / HTTP/1.1\r\nHost: x\r\nsecret-of-a-body\r\n\r\n", 400),
+            (b"GET / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: secret-of-a-body\r\n\r\n", 501),
+            (b"GET /" + b"x" * 5000 + b" HTTP/1.1\r\n\r\n", 414),
+            (b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"x" * 9000 + b"\r\n\r\n", 431),
+        ],
+    )
+    def test_what_is_no_request_is_refused_in_the_envelope_and_repeated_nowhere(
+        self, service: Service, sent: bytes, status: int
+    ) -> None:
+        with socket.create_connection(("127.0.0.1", service.gunicorn.port), timeout=10) as client:
+            client.sendall(sent)
+            answer = http.client.HTTPResponse(client)
+            answer.begin()
+            body = json.loads(answer.read())
+        assert answer.status == status
+        assert body["error"]["code"] == "VALIDATION_ERROR"
+        assert answer.getheader("X-Content-Type-Options") == "nosniff"
+        assert answer.getheader("Cache-Control") == "no-store"
+        assert "secret-of-a-body" not in json.dumps(body)
+        log = service.gunicorn.log()
+        assert str(answer.getheader("X-Request-ID")) in log
+        assert "secret-of-a-body" not in log
+
+
+class TestRefusals:
+    @pytest.mark.parametrize("fault", [ValueError("a secret"), InvalidResponseHeader("a secret")])
+    def test_a_fault_of_ours_is_500_and_says_no_more(self, fault: Exception) -> None:
+        refusal = Refusal(fault)
+        head, _, body = refusal.content().partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 500 Internal Server Error\r\n")
+        assert json.loads(body)["error"] == {
+            "code": "INTERNAL_ERROR",
+            "message": "Something went wrong on our side",
+            "request_id": refusal.request_id,
+        }
