@@ -203,6 +203,7 @@ SPECTACULAR_SETTINGS = {
 }
 
 # The staff console's session
+SESSION_ENGINE = "fluxiq.console_sessions"
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_AGE = 30 * 60  # since the last request
