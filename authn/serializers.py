@@ -49,7 +49,7 @@ class TokenRequest(StrictSerializer):
     """The body of POST /auth/introspect and /auth/revoke (RFC 7662 and 7009)."""
 
     token = StrictCharField(max_length=MAX_TOKEN)
-    token_type_hint = StrictCharField(max_length=100, required=False)
+    token_type_hint = StrictCharField(max_length=100, required=False, allow_blank=True)
 
 
 class PasswordChange(StrictSerializer):

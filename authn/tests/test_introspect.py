@@ -64,6 +64,13 @@ class IntrospectTests(ApiTestCase):
         response = self.post("/auth/introspect", self.service, body, content_type=FORM)
         assert json.loads(response.content)["active"] is True
 
+    def test_an_empty_hint_is_ignored_as_any_other(self) -> None:
+        body = {"token": self.pair.access_token, "token_type_hint": ""}
+        assert self.data(self.post("/auth/revoke", None, {**body, "token": "unknown"})) == {}
+        for sent, kind in ((body, "application/json"), (urlencode(body), FORM)):
+            response = self.post("/auth/introspect", self.service, sent, content_type=kind)
+            assert json.loads(response.content)["active"] is True
+
     def test_what_is_dead_or_unknown_is_inactive_alone(self) -> None:
         revoked, secret = issue_key(self.bakery)
         revoked.revoke()

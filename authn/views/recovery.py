@@ -11,6 +11,7 @@ from rest_framework.response import Response
 
 from authn import recovery
 from authn.serializers import ForgottenPassword, PasswordReset
+from fluxiq.errors import Unauthorized
 from fluxiq.http import Credential
 from fluxiq.views import ApiView, no_content
 
@@ -52,7 +53,10 @@ class ResetView(ApiView):
         summary="Set a new password",
         description="Takes the token of the mailed link, once. All sessions are over.",
         request=PasswordReset,
-        responses={204: OpenApiResponse(description="The new password is in force.")},
+        responses={
+            204: OpenApiResponse(description="The new password is in force."),
+            401: Unauthorized,
+        },
     )
     def post(self, request: Request) -> Response:
         body = self.read(PasswordReset)

@@ -13,13 +13,14 @@ from django.db import connections, transaction
 from django.utils import timezone
 
 from accounts.models import User
-from authn import passwords, sessions
-from authn.mfa import factors
-from authn.models import ApiKey, Session
+from authn import passwords, recovery, sessions
+from authn.mfa import factors, totp
+from authn.models import ApiKey, MfaChallenge, Session
 from fluxiq.audit import models as audit
 from fluxiq.audit import sealing, verification
+from fluxiq.principals import Kind, Principal
 from fluxiq.scopes import Role
-from merchants.models import Membership, Merchant
+from merchants.models import Membership, Merchant, PaymentAccount
 
 _documents = itertools.count(20_000_000_000)
 
@@ -31,10 +32,7 @@ def member(
 
     With that password, or one that nobody can give; at that merchant, where it is named.
     """
-    if merchant_id is None:
-        merchant = Merchant.objects.open("Trial", f"{next(_documents)}")
-    else:
-        merchant = Merchant.objects.get(pk=merchant_id)
+    merchant = _merchant(merchant_id)
     user = User(document=f"{next(_documents)}", name="Trial")
     user.set_password(password)
     User.objects.register(user)
@@ -53,6 +51,41 @@ def sign_in(user: str) -> dict[str, Any]:
     return asdict(sessions.start(User.objects.get(pk=user)))
 
 
+def _merchant(merchant_id: str | None) -> Merchant:
+    """That merchant, or a new one where none is named."""
+    if merchant_id is not None:
+        return Merchant.objects.get(pk=merchant_id)
+    return Merchant.objects.open("Trial", f"{next(_documents)}")
+
+
+def account(merchant_id: str) -> str:
+    """A new payment account of that merchant: its id."""
+    return PaymentAccount.objects.open(Merchant.objects.get(pk=merchant_id), "Trial").id
+
+
+def invitation(merchant_id: str) -> dict[str, Any]:
+    """A new invitation to that merchant: what it takes to accept it, but for a password."""
+    document = f"{next(_documents)}"
+    staff = Principal(Kind.USER, "usr_staff", "Staff", is_superuser=True)
+    merchant = Merchant.objects.get(pk=merchant_id)
+    _, secret = Membership.objects.invite(
+        staff, merchant, document=document, name="Trial", role=Role.OPERATOR
+    )
+    return {"invitation": secret, "document": document}
+
+
+def reset_token(user: str) -> str:
+    """A token that resets that user's password."""
+    return recovery.make_token(User.objects.get(pk=user))
+
+
+def challenge(user: str) -> dict[str, str]:
+    """A challenge of that user's sign-in, and a code that meets it, of a new second factor."""
+    enrolment = factors.enrol_without_one(user)
+    codes = factors.confirm(user, totp.code_at(enrolment.secret, timezone.now()))
+    return {"challenge": MfaChallenge.objects.issue(User.objects.get(pk=user)), "code": codes[0]}
+
+
 def superuser() -> dict[str, Any]:
     """A new superuser, signed in."""
     user = User(document=f"{next(_documents)}", name="Root", is_superuser=True, is_staff=True)
@@ -61,9 +94,9 @@ def superuser() -> dict[str, Any]:
     return {"user": user.id, **asdict(sessions.start(user))}
 
 
-def api_key(**fields: Any) -> dict[str, Any]:
-    """A new key of a new merchant: ids and the secret."""
-    merchant = Merchant.objects.open("Trial", f"{next(_documents)}")
+def api_key(merchant_id: str | None = None, **fields: Any) -> dict[str, Any]:
+    """A new key: ids and the secret. Of that merchant, or of a new one."""
+    merchant = _merchant(merchant_id)
     key, secret = ApiKey.objects.issue(
         merchant, name="Trial", permissions=["accounts:read", "accounts:write"], **fields
     )

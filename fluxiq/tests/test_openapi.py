@@ -397,6 +397,8 @@ class ConformanceTests(ApiTestCase):
         self.conforms(self.post("/auth/login", body=wrong), 401)
         self.conforms(self.post("/auth/login", body={"document": "1", "passwort": "x"}), 400)
         self.conforms(self.get("/accounts"), 401)
+        reset = {"token": "of no link", "new_password": "correct horse battery"}
+        self.conforms(self.post("/auth/password/reset", body=reset), 401)
         self.conforms(self.get("/users", self.otto), 403)
         self.conforms(self.get("/accounts?limit=0", self.olga), 400)
         self.conforms(self.get(f"/accounts/{self.shelf.id}", self.olga), 404)
