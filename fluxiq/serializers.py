@@ -9,11 +9,17 @@ UNKNOWN_FIELD = "Unknown field."
 
 
 class StrictCharField(serializers.CharField):
-    """Text as JSON text: DRF would take 12345678901 for "12345678901", and lose leading zeros."""
+    """Text as JSON text: DRF would take 12345678901 for "12345678901", and lose leading zeros.
+
+    It is as long as it was sent, which is what the OpenAPI document speaks of; what is around it is
+    taken off after.
+    """
 
     def to_internal_value(self, data: Any) -> str:
         if not isinstance(data, str):
             self.fail("invalid")
+        if self.max_length is not None and len(data) > self.max_length:
+            self.fail("max_length", max_length=self.max_length)
         return str(super().to_internal_value(data))
 
 

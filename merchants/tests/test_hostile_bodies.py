@@ -150,6 +150,12 @@ class FieldTests(HostileBodyTestCase):
                 assert list(self.assert_refused(response, 400)["details"]) == ["document"]
         self.assert_nothing_happened()
 
+    def test_a_name_is_as_long_as_it_was_sent(self) -> None:
+        for name in (" " * 100 + "x", "x" * 101, "\x0c" * 3 + "x" * 98):
+            response = self.send("POST", "/accounts", {**self.creations["/accounts"], "name": name})
+            assert list(self.assert_refused(response, 400)["details"]) == ["name"]
+        self.assert_nothing_happened()
+
     def test_choices_are_exact(self) -> None:
         for method, path, good in self.routes():
             for field in {"role", "status"} & set(good):
