@@ -2,6 +2,10 @@
 .DELETE_ON_ERROR:
 .PHONY: help run test coverage prove bench check audit sbom schema collection messages screenshots format lock clean
 
+# Python keeps what it compiled, whatever the shell says: each server and command that a test starts
+# would else compile the service anew.
+export PYTHONDONTWRITEBYTECODE :=
+
 VENV := .venv
 PY := $(VENV)/bin/python
 SERVING := $(VENV)/.requirements.lock.installed

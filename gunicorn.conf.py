@@ -7,7 +7,7 @@ from typing import Any
 
 from gunicorn.glogging import Logger
 
-from fluxiq import draining
+from fluxiq import draining, preloading
 from fluxiq.logs import logging_config
 from fluxiq.metrics import listener
 from fluxiq.settings.environment import Variables
@@ -23,7 +23,7 @@ bind = f"[{_host}]:{_port}" if ":" in _host else f"{_host}:{_port}"
 worker_class = "fluxiq.workers.Worker"  # gthread, but for one write an answer
 workers = int(_environ.get("WEB_CONCURRENCY") or max(2, min(os.cpu_count() or 1, 8)))
 threads = int(_environ.get("WEB_THREADS") or 4)
-preload_app = False
+preload_app = False  # new code by SIGHUP; the libraries are (fluxiq.preloading)
 
 # A proxy in front must drop idle connections sooner, or it will write to one that was just closed.
 keepalive = 30
@@ -70,8 +70,9 @@ logconfig_dict = logging_config("json" if _production else "console")  # masked 
 
 
 def on_starting(server: Any) -> None:
-    """Before any worker is: the socket of METRICS_PORT, which they share."""
+    """Before any worker is: the socket of METRICS_PORT, and the libraries, which they share."""
     listener.open_once()
+    preloading.import_libraries()
 
 
 limit_request_line = 4094

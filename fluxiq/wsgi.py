@@ -135,8 +135,9 @@ def _close_all(closers: Iterable[Callable[[], object]]) -> None:
 
 def refuse_misconfiguration() -> None:
     """Run the system checks that `manage.py` would. Raises ImproperlyConfigured, naming each
-    error: a server that starts with a key ring it cannot use would refuse everybody."""
-    found = checks.run_checks(tags=[checks.Tags.security, checks.Tags.caches])
+    error: a server that starts with a key ring it cannot use would refuse everybody. To check the
+    URL map is to load it, which a worker's first request would otherwise wait for."""
+    found = checks.run_checks(tags=[checks.Tags.security, checks.Tags.caches, checks.Tags.urls])
     errors = [f"{message.msg} {message.hint or ''}" for message in found if message.is_serious()]
     if errors:
         raise ImproperlyConfigured("; ".join(errors))
