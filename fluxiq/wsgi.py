@@ -1,5 +1,7 @@
 """The WSGI application that gunicorn serves."""
 
+import atexit
+import gc
 import logging
 import os
 import re
@@ -143,6 +145,8 @@ def refuse_misconfiguration() -> None:
         raise ImproperlyConfigured("; ".join(errors))
 
 
+# A process that ends would first look through all that it has loaded for garbage: 0.3 s of a core.
+atexit.register(gc.freeze)
 django.setup(set_prefix=False)
 patience.of_process(PATIENCE)
 application = Utf8Alone(ChunkedBodies(Handler()))
