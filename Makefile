@@ -12,6 +12,7 @@ SERVING := $(VENV)/.requirements.lock.installed
 DEVELOPING := $(VENV)/.requirements-dev.lock.installed
 NODE_EXAMPLES := docs/examples/express docs/examples/typescript
 NODE_INSTALLED := $(NODE_EXAMPLES:=/node_modules/.package-lock.json)
+SPREAD := -n auto --dist loadfile --no-loadscope-reorder
 INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r
 COMPILE := $(PY) -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-header
@@ -27,9 +28,9 @@ run: $(SERVING) ## Serve with demo data, at http://127.0.0.1:8000 or PORT
 		$(PY) -m gunicorn fluxiq.wsgi -c gunicorn.conf.py
 
 test: $(DEVELOPING) $(NODE_INSTALLED) ## Run the whole suite; make test ARGS="-k login" for a part of it
-	@$(PY) -m pytest -n auto --dist loadfile $(ARGS)
+	@$(PY) -m pytest $(SPREAD) $(ARGS)
 	@echo "Once more, on PostgreSQL and Valkey"
-	@TEST_ENGINES=servers $(PY) -m pytest -n auto --dist loadfile -m "not engine and not proof" $(ARGS)
+	@TEST_ENGINES=servers $(PY) -m pytest $(SPREAD) -m "not engine and not once and not proof" $(ARGS)
 
 coverage: $(DEVELOPING) ## The whole suite, and how much of the code it reaches: fails under the floors
 	@$(PY) -m coverage erase

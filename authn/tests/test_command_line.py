@@ -31,6 +31,7 @@ PRODUCTION = {
 }
 
 
+@pytest.mark.once
 class CommandLineTests(SimpleTestCase):
     """Real processes, on a database of their own."""
 

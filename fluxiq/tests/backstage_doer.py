@@ -1,5 +1,7 @@
 """What the process backstage can do: functions that take and return JSON values."""
 
+import contextlib
+import io
 import itertools
 import secrets
 import time
@@ -7,8 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 from django.contrib.auth.hashers import make_password
+from django.core.management import call_command
 from django.db import connections, transaction
 from django.utils import timezone
 
@@ -23,6 +27,14 @@ from fluxiq.scopes import Role
 from merchants.models import Membership, Merchant, PaymentAccount
 
 _documents = itertools.count(20_000_000_000)
+
+
+def manage(arguments: list[str], stdin: str | None) -> str:
+    """What that management command prints, given that standard input."""
+    printed, given = io.StringIO(), io.StringIO(stdin)
+    with mock.patch("sys.stdin", given), contextlib.redirect_stdout(printed):
+        call_command(*arguments)
+    return printed.getvalue()
 
 
 def member(

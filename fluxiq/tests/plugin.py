@@ -23,6 +23,7 @@ hypothesis.settings.register_profile(
     phases=[hypothesis.Phase.explicit, hypothesis.Phase.generate],
 )
 
+LONG = {"engine", "once"}  # markers of what starts processes
 VARIABLES = ("TEST_DATABASE_URL", "TEST_REDIS_URL")
 
 
@@ -41,6 +42,13 @@ def pytest_configure(config: pytest.Config) -> None:
     """Take the database as it is where that is asked for: after pytest-django, which makes one."""
     if os.environ.get("TEST_DATABASE_IS_READY"):
         config.pluginmanager.import_plugin("fluxiq.tests.ready_database")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The files that take longest come first: the many short ones then keep every core at work
+    until the end."""
+    items.sort(key=lambda item: LONG.isdisjoint(mark.name for mark in item.iter_markers()))
 
 
 @pytest.fixture(autouse=True)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from fluxiq.tests.backstage import Backstage
 from fluxiq.tests.engines import (
     PROJECT,
     Engine,
@@ -67,6 +68,8 @@ class Service:
     gunicorn: Gunicorn
     environment: Mapping[str, str]
     demo: dict[str, Any] = field(default_factory=dict)
+    lifetime: ExitStack | None = None  # of what it starts beside itself
+    _commands: Backstage | None = field(default=None, init=False)
 
     def call(
         self,
@@ -100,8 +103,16 @@ class Service:
         return pair
 
     def manage(self, *arguments: str, stdin: str | None = None) -> str:
-        """What a management command prints, run in the service's environment."""
-        return manage(self.environment, *arguments, stdin=stdin)
+        """What a management command prints, run in the service's environment.
+
+        Where the service has a lifetime, one process beside it runs all of them: to start takes
+        longer than most commands do.
+        """
+        if self.lifetime is None:
+            return manage(self.environment, *arguments, stdin=stdin)
+        if self._commands is None:
+            self._commands = self.lifetime.enter_context(Backstage(self.environment))
+        return run(self._commands, *arguments, stdin=stdin)
 
 
 def manage(environment: Mapping[str, str], *arguments: str, stdin: str | None = None) -> str:
@@ -119,6 +130,12 @@ def manage(environment: Mapping[str, str], *arguments: str, stdin: str | None = 
     return done.stdout
 
 
+def run(commands: Backstage, *arguments: str, stdin: str | None = None) -> str:
+    """What a management command prints, run in that process."""
+    printed: str = commands.do("manage", arguments=arguments, stdin=stdin)
+    return printed
+
+
 @contextmanager
 def serving(engines: str, environment: Mapping[str, str], *, workers: int = 4) -> Iterator[Service]:
     """A service with the demo's data, on SQLite alone or on PostgreSQL and Valkey."""
@@ -133,8 +150,8 @@ def serving(engines: str, environment: Mapping[str, str], *, workers: int = 4) -
             "COUNTERS_PATH": str(Path(scratch) / "counters" / "counters.sqlite3"),
             **environment,
         }
-        with Gunicorn(everything, workers=workers) as gunicorn:
-            yield Service(gunicorn, everything, demo)
+        with Gunicorn(everything, workers=workers) as gunicorn, ExitStack() as lifetime:
+            yield Service(gunicorn, everything, demo, lifetime)
 
 
 @contextmanager
@@ -183,6 +200,7 @@ def seed(url: str, secrets: tuple[str, ...], scratch: Path) -> dict[str, Any]:
         "REDIS_URL": "",
         "COUNTERS_PATH": str(scratch / "counters.sqlite3"),
     }
-    manage(environment, "migrate", "--no-input")
-    demo: dict[str, Any] = json.loads(manage(environment, "seed_demo", "--json"))
+    with Backstage(environment) as commands:
+        run(commands, "migrate", "--no-input")
+        demo: dict[str, Any] = json.loads(run(commands, "seed_demo", "--json"))
     return demo

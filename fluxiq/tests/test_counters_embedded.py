@@ -24,6 +24,8 @@ from fluxiq.counters import EmbeddedCounters, default_location
 from fluxiq.counters.embedded import PURGE_BATCH, PURGE_EVERY
 from fluxiq.tests.waiting import wait_until
 
+pytestmark = pytest.mark.once
+
 LIMIT = 1000
 SPAWN = multiprocessing.get_context("spawn")
 PROJECT = Path(__file__).resolve().parents[2]

@@ -11,6 +11,8 @@ from django.core.exceptions import ImproperlyConfigured
 from fluxiq.settings.environment import Variables
 from fluxiq.tests.engines import PROJECT, free_port
 
+pytestmark = pytest.mark.once
+
 # The variables that hold a secret; the deployments in deploy/ give each of them as a file.
 SECRETS = {
     "SECRET_KEY": "secret-key-from-a-file-0123456789-0123456789-0123456789",

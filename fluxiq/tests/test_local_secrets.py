@@ -5,7 +5,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from fluxiq.tests.engines import PROJECT
+
+pytestmark = pytest.mark.once
 
 NAMES = ["SECRET_KEY", "JWT_SIGNING_KEYS", "API_KEY_PEPPERS", "AUDIT_KEYS", "MFA_KEYS"]
 SCRIPT = """

@@ -24,6 +24,8 @@ from fluxiq.metrics.families import (
 )
 from fluxiq.tests.engines import PROJECT
 
+pytestmark = pytest.mark.once
+
 # A worker in miniature: it counts so often in two threads, tells of itself, and waits.
 WORKER = """
 import sys, threading

@@ -10,6 +10,8 @@ import pytest
 from fluxiq.preloading import LIBRARIES
 from fluxiq.tests.engines import PROJECT
 
+pytestmark = pytest.mark.once
+
 PRELOADED = """
 import json, sys
 from django.conf import settings

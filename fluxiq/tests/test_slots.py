@@ -13,6 +13,8 @@ from accounts.hashers import Argon2id
 from fluxiq.errors import ServiceUnavailable
 from fluxiq.slots import NoSlot, slot
 
+pytestmark = pytest.mark.once
+
 
 def hold(directory: Path, taken: Event, release: Event) -> None:
     """Hold the one slot until told otherwise."""
