@@ -20,10 +20,19 @@ class Disk:
         self._is_small = is_small
         self._filler = path / "filler"
 
-    def fill(self) -> None:
-        """Leave no byte free. The test is skipped where that would fill the machine's disk."""
+    @contextmanager
+    def full(self) -> Iterator[None]:
+        """Leave no byte free in a block. The test is skipped where that would fill the machine's
+        disk."""
         if not self._is_small:
             pytest.skip("a file system can be mounted by root alone")
+        try:
+            self._fill()
+            yield
+        finally:
+            self._filler.unlink()
+
+    def _fill(self) -> None:
         with self._filler.open("ab", buffering=0) as filler:
             for size in (MEBIBYTE, 4096):
                 try:
@@ -31,10 +40,6 @@ class Disk:
                         filler.write(bytes(size))
                 except OSError:
                     continue
-
-    def free(self) -> None:
-        """Give the room back."""
-        self._filler.unlink()
 
 
 @contextmanager

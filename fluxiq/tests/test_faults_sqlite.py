@@ -88,22 +88,21 @@ def fill_the_database_disk(running: Running) -> None:
     body = {"name": f"On a full disk {time.time()}", "permissions": ["accounts:read"]}
     told: Counter[int] = Counter()
     with Load(running.client("/accounts", service.sign_in()["access_token"], pause=0.02)) as load:
-        running.of_database.fill()
-        for _ in range(TRIES):
-            answer = service.call("POST", keys, owner, body)
-            told[answer.status] += 1
-            if answer.status != 201:
-                assert answer.json["error"]["code"] == "SERVICE_UNAVAILABLE"
-            if told[503] == 10:
-                break
-        assert running.sign_in() == 503
-        # What would end a credential is not said to have.
-        assert service.call("POST", f"{API}/auth/logout", owner).status == 503
-        assert service.call("GET", f"{API}/auth/me", owner).status == 200
-        ready = running.ready()
-        assert ready.status == 200
-        assert ready.json["data"] == {"status": "degraded", "database": "takes no writes"}
-        running.of_database.free()
+        with running.of_database.full():
+            for _ in range(TRIES):
+                answer = service.call("POST", keys, owner, body)
+                told[answer.status] += 1
+                if answer.status != 201:
+                    assert answer.json["error"]["code"] == "SERVICE_UNAVAILABLE"
+                if told[503] == 10:
+                    break
+            assert running.sign_in() == 503
+            # What would end a credential is not said to have.
+            assert service.call("POST", f"{API}/auth/logout", owner).status == 503
+            assert service.call("GET", f"{API}/auth/me", owner).status == 200
+            ready = running.ready()
+            assert ready.status == 200, service.gunicorn.log()
+            assert ready.json["data"] == {"status": "degraded", "database": "takes no writes"}
         assert running.sign_in() == 200
         assert service.call("POST", f"{API}/auth/logout", owner).status == 204
         assert service.call("GET", f"{API}/auth/me", owner).status == 401
@@ -140,10 +139,9 @@ def fill_the_counters_disk(running: Running) -> None:
         return answer.status == 503
 
     with Load(running.client("/auth/verify", token, threads=2, pause=0.005)) as load:
-        running.of_counters.fill()
-        wait_until(is_not_ready, "no room for counts")
-        wait_until(lambda: running.sign_in() == 503, "no sign-in")
-        running.of_counters.free()
+        with running.of_counters.full():
+            wait_until(is_not_ready, "no room for counts")
+            wait_until(lambda: running.sign_in() == 503, "no sign-in")
         wait_until(lambda: running.ready().status == 200, "room for counts")
         freed = time.monotonic()
         assert statuses(ask_all(running.client("/auth/verify", token, times=20))) == {200: 20}
