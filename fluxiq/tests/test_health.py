@@ -66,6 +66,7 @@ class HealthTests(TestCase):
     def test_degraded_while_this_host_counts_for_itself(self) -> None:
         with mock.patch("fluxiq.counters.of_requests") as of_requests:
             of_requests().is_degraded.return_value = True
+            of_requests().get.return_value = None  # no write was refused
             response = self.client.get("/readyz")
         data = {"status": "degraded", "counters": "this host alone"}
         assert (response.status_code, response.json()) == (200, {"data": data})
