@@ -20,9 +20,10 @@ PARTS: Mapping[str, Measure] = {
     "memory": memory.measure,
     "growth": growth.measure,
 }
-USUAL = "verify,accounts,signin,refresh"
+USUAL = ("verify", "accounts", "signin", "refresh")
 # Where the tables go, and which parts are in each.
 DOCUMENTS: Mapping[Path, tuple[str, ...]] = {
+    Path("README.md"): USUAL,
     Path("docs") / "performance.md": tuple(PARTS),
 }
 
@@ -41,11 +42,11 @@ def main() -> None:
     options_of.add_argument(
         "--only",
         type=chosen,
-        default=USUAL,
+        default=",".join(USUAL),
         help=f"which of {', '.join(PARTS)}, with commas between; or all",
     )
     options_of.add_argument(
-        "--write", action="store_true", help="renew the table of docs/performance.md"
+        "--write", action="store_true", help="renew the tables of README and docs"
     )
     options = options_of.parse_args()
     prepare()
