@@ -40,15 +40,13 @@ def in_state(state: KeyState) -> Q:
     """The condition of keys in this state now; of one key, `ApiKey.state` tells."""
     now = timezone.now()
     has_time = Q(expires_at__isnull=True) | Q(expires_at__gt=now)
-    match state:
-        case KeyState.LIVE:
-            return Q(revoked_at__isnull=True) & has_time
-        case KeyState.IN_GRACE:
-            return Q(revoked_at__gt=now) & has_time
-        case KeyState.EXPIRED:
-            return Q(expires_at__lte=now) & (Q(revoked_at__isnull=True) | Q(revoked_at__gt=now))
-        case KeyState.REVOKED:
-            return Q(revoked_at__lte=now)
+    return {
+        KeyState.LIVE: Q(revoked_at__isnull=True) & has_time,
+        KeyState.IN_GRACE: Q(revoked_at__gt=now) & has_time,
+        KeyState.EXPIRED: Q(expires_at__lte=now)
+        & (Q(revoked_at__isnull=True) | Q(revoked_at__gt=now)),
+        KeyState.REVOKED: Q(revoked_at__lte=now),
+    }[state]
 
 
 def printable(values: Mapping[str, Any]) -> dict[str, Any]:
