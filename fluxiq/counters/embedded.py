@@ -3,6 +3,7 @@
 import hashlib
 import os
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 from django.core.cache.backends.base import DEFAULT_TIMEOUT
 from django.core.exceptions import ImproperlyConfigured
 
-from fluxiq.counters.file import counter_file
+from fluxiq.counters.file import Statement, counter_file
 from fluxiq.counters.tallies import Batch, Counters, Tally, new_batch_id
 
 # A purge may remove twice what was added since the last one, so expired rows cannot pile up.
@@ -78,6 +79,7 @@ class EmbeddedCounters(Counters):
             raise ImproperlyConfigured("EmbeddedCounters needs the path of a file as LOCATION.")
         self._file = counter_file(Path(location).absolute())
         self._ledger = self.make_key("tallies")
+        self._rider = threading.local()  # .tally: what goes with this thread's next count
 
     def add(
         self,
@@ -87,15 +89,22 @@ class EmbeddedCounters(Counters):
         version: int | None = None,
     ) -> bool:
         """Store an integer where the key is absent or expired; return whether it was stored."""
-        name, expires = self.make_key(key, version), self._expires(timeout)
-        _, changed = self._file.execute(_ADD, name, integer(value), expires, time.time())
+        name, expires, now = self.make_key(key, version), self._expires(timeout), time.time()
+        number = integer(value)
+        # Most are there: to look waits for nobody, as to write does.
+        if self._file.execute(_GET, name, now)[0]:
+            return False
+        _, changed = self._file.execute_together(
+            *self._riding(), (_ADD, name, number, expires, now)
+        )
         if changed:
             self._purge_at_times()
         return bool(changed)
 
     def get(self, key: Any, default: Any = None, version: int | None = None) -> Any:
         """Return the count, or the default where the key is absent or expired."""
-        rows, _ = self._file.execute(_GET, self.make_key(key, version), time.time())
+        look = (_GET, self.make_key(key, version), time.time())
+        rows, _ = self._file.execute_together(*self._riding(), look)
         return rows[0][0] if rows else default
 
     def set(
@@ -123,7 +132,8 @@ class EmbeddedCounters(Counters):
 
     def incr(self, key: Any, delta: int = 1, version: int | None = None) -> int:
         """Add `delta` and return the new count. Raises ValueError where the key is absent."""
-        rows, _ = self._file.execute(_INCR, delta, self.make_key(key, version), time.time())
+        count = (_INCR, delta, self.make_key(key, version), time.time())
+        rows, _ = self._file.execute_together(*self._riding(), count)
         if not rows:
             raise ValueError("no counter under this key")
         return int(rows[0][0])
@@ -147,7 +157,20 @@ class EmbeddedCounters(Counters):
         self, name: str, *, owner: str = "", at: int = 0, note: str = "", ride: bool = False
     ) -> None:
         """See `Counters`. Raises sqlite3.OperationalError as the file does."""
-        self._file.execute(_TALLY, self._ledger, name, at, note)
+        tally = (_TALLY, self._ledger, name, at, note)
+        waiting = self._riding()
+        if ride:
+            self._rider.tally = tally
+        else:
+            waiting = [*waiting, tally]
+        if waiting:
+            self._file.execute_together(*waiting)
+
+    def _riding(self) -> list[Statement]:
+        """The tally that waited for what this thread does next, if one did."""
+        tally: Statement | None = getattr(self._rider, "tally", None)
+        self._rider.tally = None
+        return [] if tally is None else [tally]
 
     def batches(self) -> Iterator[Batch]:
         """See `Counters`. Raises sqlite3.OperationalError as the file does."""

@@ -8,7 +8,7 @@ import sqlite3
 import stat
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from fluxiq.counters.process import process_lock
 logger = logging.getLogger("fluxiq.counters")
 
 BUSY_SECONDS = 5.0
+PAUSE_SECONDS = 0.00005
 LOOK_SECONDS = 0.1
 
 # WAL was measured against every other journal mode (4 processes in /dev/shm): it is the fastest
@@ -64,6 +65,21 @@ _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _NOT_BEGUN = (sqlite3.SQLITE_PROTOCOL, sqlite3.SQLITE_CANTOPEN)
 
 
+Statement = tuple[object, ...]  # its text, and its parameters
+Done = tuple[list[tuple[Any, ...]], int]  # the rows, and how many it changed
+
+
+def _code(error: sqlite3.Error) -> int:
+    """The primary result code."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF
+
+
+def _done(connection: sqlite3.Connection, statement: Statement) -> Done:
+    text, *parameters = statement
+    cursor = connection.execute(str(text), parameters)
+    return cursor.fetchall(), cursor.rowcount
+
+
 class CounterFile:
     """The one connection of this process to a counter file.
 
@@ -79,27 +95,32 @@ class CounterFile:
         self._next_look = 0.0
         self._inode: tuple[int, int] | None = None
 
-    def execute(self, statement: str, *parameters: object) -> tuple[list[tuple[Any, ...]], int]:
+    def execute(self, statement: str, *parameters: object) -> Done:
         """Run one statement as its own transaction; return its rows and how many it changed.
 
         A file that is damaged or no database is replaced by an empty one; a statement that did not
         begin, since others were opening or closing the file, is tried once more. Raises
         sqlite3.OperationalError where the file stays locked for 5 s or the disk is full.
         """
+        return self.execute_together((statement, *parameters))
+
+    def execute_together(self, *statements: Statement) -> Done:
+        """As `execute`, but several statements in one transaction; what the last one gave.
+
+        What processes wait for is the lock of a transaction, and not what is done in it.
+        """
         began = metrics.now()
         try:
-            return self._in_turn(statement, parameters)
+            return self._in_turn(statements)
         finally:
             metrics.trip_ended("host", began)
 
-    def _in_turn(
-        self, statement: str, parameters: tuple[object, ...]
-    ) -> tuple[list[tuple[Any, ...]], int]:
+    def _in_turn(self, statements: Sequence[Statement]) -> Done:
         with self.lock:
             try:
-                return self._execute(statement, parameters)
+                return self._patiently(statements)
             except sqlite3.DatabaseError as error:
-                code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+                code = _code(error)
                 if code in _NOT_BEGUN:
                     self.close()
                 elif code in _DAMAGED:
@@ -107,7 +128,19 @@ class CounterFile:
                     self._discard()
                 else:
                     raise
-                return self._execute(statement, parameters)
+                return self._patiently(statements)
+
+    def _patiently(self, statements: Sequence[Statement]) -> Done:
+        """Try again while another process has its turn, which takes a few dozen microseconds: in
+        SQLite's own waiting the first pause is a millisecond, and each is longer."""
+        deadline = time.monotonic() + BUSY_SECONDS
+        while True:
+            try:
+                return self._execute(statements)
+            except sqlite3.OperationalError as error:
+                if _code(error) != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                    raise
+            time.sleep(PAUSE_SECONDS)
 
     def close(self) -> None:
         """Close the connection; the next statement opens another."""
@@ -115,14 +148,21 @@ class CounterFile:
             self._connection.close()
             self._connection = None
 
-    def _execute(
-        self, statement: str, parameters: tuple[object, ...]
-    ) -> tuple[list[tuple[Any, ...]], int]:
+    def _execute(self, statements: Sequence[Statement]) -> Done:
         connection = self._connection
         if connection is None or self._was_replaced():
             connection = self._open()
-        cursor = connection.execute(statement, parameters)
-        return cursor.fetchall(), cursor.rowcount
+        if len(statements) == 1:
+            return _done(connection, statements[0])
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            *_, last = [_done(connection, statement) for statement in statements]
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+        return last
 
     def _open(self) -> sqlite3.Connection:
         self.close()
@@ -134,6 +174,7 @@ class CounterFile:
             try:
                 for statement in _SETUP:
                     connection.execute(statement)
+                connection.execute("PRAGMA busy_timeout = 0")  # see _patiently
             except BaseException:
                 connection.close()
                 raise
