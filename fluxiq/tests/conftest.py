@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from fluxiq.tests.gateway_facts import Keys, guarding
+from fluxiq.tests.gateway_case import Keys, guarding
 from fluxiq.tests.served import Service
 
 

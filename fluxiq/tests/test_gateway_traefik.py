@@ -3,7 +3,8 @@
 import pytest
 
 from fluxiq.tests.engines import free_port
-from fluxiq.tests.gateway_facts import API, LIMIT_HEADERS, GatewayFacts, Keys
+from fluxiq.tests.gateway_case import API, LIMIT_HEADERS, Keys
+from fluxiq.tests.gateway_facts import GatewayFacts
 from fluxiq.tests.gateways import Gateway, Reply, traefik
 from fluxiq.tests.served import Service
 from fluxiq.tests.upstreams import Upstream
