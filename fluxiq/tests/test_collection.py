@@ -16,7 +16,7 @@ from openapi_schema_validator import OAS31Validator
 
 from fluxiq.collection import SCHEMA, collection
 from fluxiq.docs import document
-from fluxiq.tests.test_openapi import faults, operations
+from fluxiq.tests.openapi import faults, operations
 
 Json = dict[str, Any]
 
