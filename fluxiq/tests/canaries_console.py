@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 
-from authn.tests.test_admin_second_factor import admin_paths
+from authn.tests.second_step import admin_paths
 from fluxiq.tests.canaries import Walk
 from fluxiq.tests.factories import Phone
 from fluxiq.tests.served import Answer
