@@ -1,79 +1,17 @@
-"""authn.client: what is asked, what passes, and that nothing else does."""
+"""authn.client: what is asked, what passes, and what is refused as the service said it."""
 
 import asyncio
-import contextlib
 import json
 import pickle
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from authn.client import AsyncVerifier, Grant, Refused, Verifier
-from authn.client.verifier import _after_fork
-from authn.tests.stub import LIMITS, UNAUTHORIZED, Seen, Stub, error, granted, http
-from fluxiq.tests.engines import PROJECT, free_port
+from authn.client import AsyncVerifier, Refused, Verifier
+from authn.tests.asking import KEY, Ask, ask_sync, refused
+from authn.tests.stub import LIMITS, UNAUTHORIZED, Stub, error, granted, http
 
 pytestmark = pytest.mark.engine  # no database is touched: once is enough
-
-KEY = "Bearer sk_live_0123456789ABCDEFGHIJKLMNOPQRSTUV28hqg7"
-TIMEOUT = 0.5
-
-
-def ask_sync(url: str, *arguments: Any, **options: Any) -> Grant:
-    """One question of a verifier of its own."""
-    verifier = Verifier(url, timeout=TIMEOUT)
-    try:
-        return verifier.verify(*arguments, **options)
-    finally:
-        verifier.close()
-
-
-def ask_async(url: str, *arguments: Any, **options: Any) -> Grant:
-    """The same, on an event loop."""
-
-    async def ask() -> Grant:
-        verifier = AsyncVerifier(url, timeout=TIMEOUT)
-        try:
-            return await verifier.verify(*arguments, **options)
-        finally:
-            await verifier.aclose()
-
-    return asyncio.run(ask())
-
-
-Ask = Callable[..., Grant]
-
-
-@pytest.fixture(params=[ask_sync, ask_async], ids=["sync", "async"])
-def ask(request: pytest.FixtureRequest) -> Ask:
-    """Either verifier."""
-    asks: Ask = request.param
-    return asks
-
-
-def refused(ask: Ask, url: str, *arguments: Any, **options: Any) -> Refused:
-    """The refusal of a question."""
-    with pytest.raises(Refused) as raised:
-        ask(url, *arguments, **options)
-    return raised.value
-
-
-def assert_unavailable(refusal: Refused) -> None:
-    """503 in the envelope, with an id to find it by and a time to come back."""
-    assert refusal.status == 503
-    error = refusal.envelope["error"]
-    assert set(error) == {"code", "message", "request_id"}
-    assert error["code"] == "SERVICE_UNAVAILABLE"
-    assert refusal.headers["X-Request-ID"] == error["request_id"]
-    assert refusal.headers["Retry-After"] == "1"
-    assert refusal.headers["Cache-Control"] == "no-store"
-    assert refusal.headers["Content-Type"] == "application/json"
 
 
 def test_who_may_pass_is_told_with_what_they_hold(ask: Ask) -> None:
@@ -127,21 +65,6 @@ def test_one_that_asked_nothing_has_nothing_to_close() -> None:
     asyncio.run(AsyncVerifier("http://127.0.0.1").aclose())
 
 
-def test_a_connection_that_breaks_when_the_time_is_over_is_not_tried_again(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    ahead: list[float] = []
-    clock = SimpleNamespace(monotonic=lambda: time.monotonic() + sum(ahead))
-    monkeypatch.setattr("authn.client.verifier.time", clock)
-
-    def break_late(seen: Seen) -> None:
-        ahead.append(TIMEOUT)
-
-    with Stub(break_late) as stub:
-        assert_unavailable(refused(ask_sync, stub.url, KEY, "pix:write"))
-    assert len(stub.seen) == 1
-
-
 def test_a_bare_question_names_nobody(ask: Ask) -> None:
     with Stub(http(401, UNAUTHORIZED, WWW_Authenticate="Bearer")) as stub:
         assert refused(ask, stub.url, None, ()).status == 401
@@ -174,117 +97,6 @@ def test_a_refusal_is_passed_on_as_it_stands(
     assert refusal.headers == {**said, "Content-Type": "application/json"}
 
 
-def chunk_without_end(seen: Seen) -> bytes:
-    return (
-        granted()
-        .replace(b"Content-Length: 11\r\n", b"Transfer-Encoding: chunked\r\n")
-        .replace(b'{"data":{}}', b'b\r\n{"data":{}}\r\n')
-    )
-
-
-OTHER_ANSWERS: dict[str, bytes | Callable[[Seen], bytes | None]] = {
-    "500": error(500, "INTERNAL_ERROR"),
-    "503": error(503, "SERVICE_UNAVAILABLE"),
-    "502 of a proxy": http(502, b"<html>", Content_Type="text/html"),
-    "404": error(404, "NOT_FOUND"),
-    "201 that grants": granted().replace(b"200", b"201"),
-    "204": http(204),
-    "304": http(304),
-    "401 that is a page": http(401, b"<html>", Content_Type="text/html"),
-    "401 in JSON of another": http(401, b'{"detail":"no"}'),
-    "403 with the code of another": error(403, "UNAUTHORIZED"),
-    "429 with no object": http(429, b'{"error":"slow down"}'),
-    "200 of another server": http(200, b'{"data":{}}'),
-    "200 that is a page": granted(Content_Type="text/html"),
-    "200 that says it is text": granted(Content_Type="text/plain"),
-    "200 with no type": granted(Content_Type=""),
-    "200 with a body that is no JSON": granted().replace(b'"data"', b"'data'"),
-    "200 with a list": granted().replace(b'{"data":{}}', b'["data",{}]'),
-    "200 with an error": granted().replace(b'"data"', b'"fata"'),
-    "200 nested without end": granted(Content_Length="50000").replace(
-        b'{"data":{}}', b"[" * 50_000
-    ),
-    "200 for another permission": granted("pix:read"),
-    "200 for a wildcard": granted("pix:*"),
-    "200 without permissions": granted(""),
-    "200 for another kind": granted(X_Auth_Kind="admin"),
-    "200 for nobody": granted(X_Auth_Subject=""),
-    "200 for another merchant": granted(X_Auth_Merchants="mer_2"),
-    "200 for several merchants": granted(X_Auth_Merchants="mer_1,mer_2"),
-    "200 for all merchants": granted(X_Auth_Merchants="*"),
-    "200 cut short": granted(Content_Length="12", Connection="close"),
-    "200 with a chunk too few": lambda seen: chunk_without_end(seen).replace(
-        b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n", 1
-    ),
-    "200 over 64 KiB": granted(Content_Length="70000").replace(b"{}}", b"{}}" + b" " * 69_989),
-    "no HTTP": b"SSH-2.0-OpenSSH_9.6\r\n",
-    "nothing": lambda seen: None,
-}
-
-
-@pytest.mark.parametrize("answer", OTHER_ANSWERS.values(), ids=OTHER_ANSWERS.keys())
-def test_any_other_answer_is_503(ask: Ask, answer: Any) -> None:
-    with Stub(answer) as stub:
-        assert_unavailable(refused(ask, stub.url, KEY, "pix:write", merchant_id="mer_1"))
-    assert stub.seen
-
-
-def test_the_answers_that_are_no_grant_differ_from_one_only_in_what_is_wrong(ask: Ask) -> None:
-    with Stub(granted()) as stub:
-        assert ask(stub.url, KEY, "pix:write", merchant_id="mer_1").subject == "key_1"
-
-
-@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_a_redirect_is_not_followed_with_the_credential(ask: Ask, status: int) -> None:
-    with Stub(granted()) as elsewhere:
-        there = elsewhere.url + "/api/v1/auth/verify?permission=pix:write"
-        with Stub(http(status, b"", Location=there)) as stub:
-            assert_unavailable(refused(ask, stub.url, KEY, "pix:write"))
-    assert len(stub.seen) == 1
-    assert elsewhere.connections == 0
-
-
-def test_a_refused_connection_is_503(ask: Ask) -> None:
-    assert_unavailable(refused(ask, f"http://127.0.0.1:{free_port()}", KEY, "pix:write"))
-
-
-@pytest.mark.parametrize("part", ["the answer", "the body"])
-def test_a_server_that_hangs_is_503_within_the_time_out(ask: Ask, part: str) -> None:
-    def hang(seen: Seen) -> bytes | None:
-        if part == "the answer":
-            stub.ended.wait(10)
-            return None
-        return granted(Content_Length="12")
-
-    with Stub(hang) as stub:
-        began = time.monotonic()
-        assert_unavailable(refused(ask, stub.url, KEY, "pix:write"))
-        took = time.monotonic() - began
-    assert TIMEOUT <= took < TIMEOUT + 1
-    assert len(stub.seen) == 1  # a question that was not answered in time is not asked again
-
-
-def test_a_body_that_drips_is_503_within_the_time_out(ask: Ask) -> None:
-    def drip(seen: Seen) -> Iterator[bytes]:
-        yield granted(Content_Length="1000")
-        while not stub.ended.wait(0.05):
-            yield b" "
-
-    with Stub(drip) as stub:
-        began = time.monotonic()
-        assert_unavailable(refused(ask, stub.url, KEY, "pix:write"))
-        assert TIMEOUT <= time.monotonic() - began < TIMEOUT + 1
-
-
-def test_what_failed_is_in_the_log_without_the_credential(
-    ask: Ask, caplog: pytest.LogCaptureFixture
-) -> None:
-    with Stub(error(500, "INTERNAL_ERROR")) as stub:
-        refused(ask, stub.url, KEY, "pix:write", request_id="from-the-gateway")
-    assert "from-the-gateway: no answer of the authentication service: status 500" in caplog.text
-    assert "sk_live_" not in caplog.text
-
-
 def test_a_question_that_cannot_be_asked_is_logged(
     ask: Ask, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -292,114 +104,6 @@ def test_a_question_that_cannot_be_asked_is_logged(
         assert refused(ask, stub.url, KEY, "x").status == 400
     assert "cannot be asked" in caplog.text
     assert "x is no permission" in caplog.text
-
-
-class TestConnections:
-    def test_one_connection_serves_question_after_question(self) -> None:
-        with Stub(granted()) as stub:
-            verifier = Verifier(stub.url)
-            for _ in range(20):
-                verifier.verify(KEY, "pix:write")
-            verifier.close()
-        assert stub.connections == 1
-        assert len(stub.seen) == 20  # and each is asked: no answer is kept
-
-    def test_a_refusal_keeps_the_connection(self) -> None:
-        with Stub(http(401, UNAUTHORIZED)) as stub:
-            verifier = Verifier(stub.url)
-            for _ in range(5):
-                with pytest.raises(Refused):
-                    verifier.verify(KEY, "pix:write")
-            verifier.close()
-        assert stub.connections == 1
-
-    def test_one_that_broke_under_a_question_is_replaced(self, ask: Ask) -> None:
-        replies: Iterator[bytes | None] = iter([None, granted()])
-        with Stub(lambda seen: next(replies)) as stub:
-            assert ask(stub.url, KEY, "pix:write").subject == "key_1"
-        assert stub.connections == 2
-
-    def test_one_that_the_server_gave_up_is_not_used_again(self) -> None:
-        with Stub(granted(Connection="close")) as stub:
-            verifier = Verifier(stub.url)
-            for _ in range(3):
-                verifier.verify(KEY, "pix:write")
-            verifier.close()
-        assert stub.connections == 3
-
-    def test_a_closed_verifier_opens_anew(self) -> None:
-        with Stub(granted()) as stub:
-            verifier = Verifier(stub.url)
-            for _ in range(2):
-                verifier.verify(KEY, "pix:write")
-                verifier.close()
-        assert stub.connections == 2
-
-    def test_threads_share_it_and_each_gets_its_own_answer(self) -> None:
-        def reply(seen: Seen) -> bytes:
-            return granted(X_Auth_Subject=seen.headers["authorization"].removeprefix("Bearer "))
-
-        with Stub(reply) as stub:
-            verifier = Verifier(stub.url)
-            callers = [f"key_{number}" for number in range(200)]
-            with ThreadPoolExecutor(8) as pool:
-                subjects = list(
-                    pool.map(lambda c: verifier.verify(f"Bearer {c}", "pix:write").subject, callers)
-                )
-            verifier.close()
-        assert subjects == callers
-        assert stub.connections <= 8
-
-    def test_after_a_fork_no_connection_of_the_parent_is_used(self) -> None:
-        with Stub(granted()) as stub:
-            verifier = Verifier(stub.url, timeout=TIMEOUT)
-            for _ in range(2):
-                verifier.verify(KEY, "pix:write")
-            assert stub.connections == 1
-            with contextlib.closing(verifier._connected()):  # the parent's, and its to close
-                _after_fork()
-                verifier.verify(KEY, "pix:write")
-            assert stub.connections == 2
-            verifier.close()
-
-    def test_a_forked_process_opens_its_own(self) -> None:
-        script = """
-import os, sys
-from authn.client import Verifier
-verifier = Verifier(sys.argv[1])
-verifier.verify("Bearer parent", "pix:write")
-child = os.fork()
-for _ in range(20):
-    name = "parent" if child else "child"
-    assert verifier.verify("Bearer " + name, "pix:write").subject == name
-if child:
-    assert os.waitpid(child, 0)[1] == 0
-    assert verifier.verify("Bearer parent", "pix:write").subject == "parent"
-"""
-
-        def reply(seen: Seen) -> bytes:
-            return granted(X_Auth_Subject=seen.headers["authorization"].removeprefix("Bearer "))
-
-        with Stub(reply) as stub:
-            done = subprocess.run(
-                [sys.executable, "-c", script, stub.url],
-                cwd=PROJECT,
-                capture_output=True,
-                text=True,
-                check=False,
-            )
-        assert done.returncode == 0, done.stderr
-        assert stub.connections == 2
-
-    def test_a_proxy_of_the_environment_does_not_see_the_credential(
-        self, ask: Ask, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        with Stub(granted()) as proxy, Stub(granted()) as stub:
-            for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
-                monkeypatch.setenv(name, proxy.url)
-            ask(stub.url, KEY, "pix:write")
-        assert proxy.connections == 0
-        assert stub.connections == 1
 
 
 class TestWhatClientsSend:
