@@ -4,8 +4,6 @@ import multiprocessing
 import os
 import signal
 import sqlite3
-import subprocess
-import sys
 import threading
 import time
 from multiprocessing.process import BaseProcess
@@ -15,20 +13,19 @@ from pathlib import Path
 
 import pytest
 from django.core.cache import caches
-from django.core.exceptions import ImproperlyConfigured
 from django.test import RequestFactory
 from django_ratelimit.core import get_usage
 from pytest_django import Settings
 
-from fluxiq.counters import EmbeddedCounters, default_location
+from fluxiq.counters import EmbeddedCounters
 from fluxiq.counters.embedded import PURGE_BATCH, PURGE_EVERY
+from fluxiq.tests.embedded_counting import InAFile, check, run
 from fluxiq.tests.waiting import wait_until
 
 pytestmark = pytest.mark.once
 
 LIMIT = 1000
 SPAWN = multiprocessing.get_context("spawn")
-PROJECT = Path(__file__).resolve().parents[2]
 
 FORK_WHILE_THREADS_COUNT = """
 import os, sys, threading
@@ -63,11 +60,6 @@ print(any(statuses), counters.get("bucket") - sum(counted))
 """
 
 
-def check(counters: EmbeddedCounters, key: str = "bucket") -> int:
-    """Count as django-ratelimit does."""
-    return 1 if counters.add(key, 1, 65) else counters.incr(key)
-
-
 def admit(location: Path, checks: int, start: Barrier, admitted: "SimpleQueue[int]") -> None:
     counters = EmbeddedCounters(location, {})
     start.wait()
@@ -81,48 +73,9 @@ def count_for_ever(location: Path) -> None:
         check(counters, f"address {time.monotonic_ns()}")
 
 
-def count_when_told(location: Path, told: "SimpleQueue[bool]", counts: "SimpleQueue[int]") -> None:
-    counters = EmbeddedCounters(location, {})
-    while told.get():
-        counts.put(check(counters))
-
-
-def run(script: str, *arguments: str | Path) -> str:
-    """Run Python in a process of its own and return what it printed."""
-    command = [sys.executable, "-W", "ignore", "-c", script, *map(str, arguments)]
-    done = subprocess.run(
-        command, cwd=PROJECT, capture_output=True, text=True, timeout=10, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    sys.stderr.write(done.stderr)  # of its children too, for whoever looks at a failure
-    return done.stdout
-
-
 def wait_for_others(counters: EmbeddedCounters) -> None:
     before = check(counters)
     wait_until(lambda: counters.get("bucket") > before + 200)
-
-
-def damage(location: Path) -> None:
-    # From another process: SQLite loses its locks where this one closes the file beside it.
-    run(
-        "import pathlib, sys\n"
-        "for path in pathlib.Path(sys.argv[1]).parent.iterdir():\n"
-        "    if not path.name.endswith('-shm'):\n"
-        "        with path.open('r+b') as file:\n"
-        "            file.write(b'no database ' * (path.stat().st_size // 12))\n",
-        location,
-    )
-
-
-@pytest.fixture
-def location(tmp_path: Path) -> Path:
-    return tmp_path / "private" / "counters.sqlite3"
-
-
-@pytest.fixture
-def counters(location: Path) -> EmbeddedCounters:
-    return EmbeddedCounters(location, {})
 
 
 class Clock:
@@ -143,7 +96,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return clock
 
 
-class TestExactness:
+class TestExactness(InAFile):
     def test_four_processes_admit_exactly_the_limit(self, location: Path) -> None:
         start, admitted = SPAWN.Barrier(4), SPAWN.SimpleQueue()
         processes: list[BaseProcess] = [
@@ -200,7 +153,7 @@ class TestExactness:
         connection.close()
 
 
-class TestCounting:
+class TestCounting(InAFile):
     def test_add_stores_only_where_the_key_is_absent(self, counters: EmbeddedCounters) -> None:
         assert counters.add("key", 3, 60) is True
         assert counters.add("key", 1, 60) is False
@@ -267,7 +220,7 @@ class TestCounting:
         assert isinstance(caches["default"], EmbeddedCounters)
 
 
-class TestExpiry:
+class TestExpiry(InAFile):
     def test_an_expired_key_is_absent_and_can_be_added_anew(
         self, counters: EmbeddedCounters, clock: Clock
     ) -> None:
@@ -320,98 +273,3 @@ class TestExpiry:
         assert rows <= 1 + 500 + PURGE_BATCH + PURGE_EVERY
         assert counters.get("a day") == 7
         assert all(counters.get(f"9 {address}") == 1 for address in range(500))
-
-
-class TestFile:
-    def test_a_file_that_is_no_database_is_replaced(
-        self, location: Path, caplog: pytest.LogCaptureFixture
-    ) -> None:
-        location.parent.mkdir(mode=0o700)
-        location.write_bytes(b"no database " * 1000)
-        counters = EmbeddedCounters(location, {})
-        assert [check(counters), check(counters)] == [1, 2]
-        assert f"counters in {location} start anew: file is not a database" in caplog.text
-
-    def test_a_file_damaged_in_use_is_replaced_once_and_for_every_process(
-        self, counters: EmbeddedCounters, location: Path
-    ) -> None:
-        told: SimpleQueue[bool] = SPAWN.SimpleQueue()
-        counts: SimpleQueue[int] = SPAWN.SimpleQueue()
-        other = SPAWN.Process(target=count_when_told, args=(location, told, counts))
-        other.start()
-
-        def told_other() -> int:
-            told.put(True)
-            return counts.get()
-
-        assert [told_other(), check(counters)] == [1, 2]
-        damage(location)
-        # The other reads the damage. This one has all in memory, until it looks at the file.
-        assert told_other() == 1
-        wait_until(lambda: counters.get("bucket") == 1)
-        assert [check(counters), told_other(), check(counters)] == [2, 3, 4]
-
-        told.put(False)
-        other.join()
-        assert check(counters) == 5
-
-    def test_a_file_removed_in_use_is_made_anew(
-        self, counters: EmbeddedCounters, location: Path
-    ) -> None:
-        counters.set("before", 1)
-        for path in location.parent.iterdir():
-            path.unlink()
-        location.parent.rmdir()
-        wait_until(lambda: counters.get("before") is None)
-        assert check(counters) == 1
-        assert location.exists()
-
-    def test_the_directory_is_made_for_its_owner_alone(
-        self, counters: EmbeddedCounters, location: Path
-    ) -> None:
-        assert location.parent.stat().st_mode & 0o7777 == 0o700
-
-    @pytest.mark.parametrize("mode", [0o770, 0o702, 0o1777])
-    def test_a_directory_that_others_can_write_is_refused(self, location: Path, mode: int) -> None:
-        location.parent.mkdir()
-        location.parent.chmod(mode)
-        with pytest.raises(ImproperlyConfigured, match="writable by other users"):
-            EmbeddedCounters(location, {})
-
-    def test_a_directory_of_another_user_is_refused(
-        self, location: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        location.parent.mkdir(mode=0o700)
-        somebody = os.geteuid() + 1
-        monkeypatch.setattr(os, "geteuid", lambda: somebody)
-        with pytest.raises(ImproperlyConfigured, match=f"not to user {somebody}"):
-            EmbeddedCounters(location, {})
-
-    def test_a_link_to_a_directory_is_refused(self, location: Path, tmp_path: Path) -> None:
-        (tmp_path / "target").mkdir(mode=0o700)
-        location.parent.symlink_to(tmp_path / "target")
-        with pytest.raises(ImproperlyConfigured, match="symbolic link"):
-            EmbeddedCounters(location, {})
-
-    def test_a_directory_that_cannot_be_made_is_a_clear_error(self, tmp_path: Path) -> None:
-        (tmp_path / "file").touch()
-        with pytest.raises(ImproperlyConfigured, match="cannot be made: Not a directory"):
-            EmbeddedCounters(tmp_path / "file" / "private" / "counters.sqlite3", {})
-
-    def test_a_location_is_required(self) -> None:
-        with pytest.raises(ImproperlyConfigured, match="LOCATION"):
-            EmbeddedCounters("", {})
-
-
-class TestDefaultLocation:
-    def test_it_follows_from_the_user_and_the_identity(self) -> None:
-        one = default_location("/srv/one")
-        assert one == default_location("/srv/one") != default_location("/srv/two")
-        assert one.parent.name.startswith(f"fluxiq-{os.geteuid()}-")
-
-    def test_without_shared_memory_it_is_a_temporary_directory(
-        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-    ) -> None:
-        monkeypatch.setattr(os, "access", lambda *_: False)
-        monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-        assert default_location("identity").parent.parent == tmp_path
