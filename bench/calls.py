@@ -14,7 +14,7 @@ from bench import load
 from bench.options import main
 from bench.report import Ratio, Report, Row, say
 from bench.servers import Served, engines, peers, service
-from fluxiq.tests.engines import database
+from fluxiq.tests.postgres_server import database
 
 VERIFY = "/api/v1/auth/verify?permission=accounts:read"
 ACCOUNTS = "/api/v1/accounts"

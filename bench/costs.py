@@ -31,7 +31,9 @@ from bench.refresh import REFRESH, SESSIONS
 from bench.report import Failed, Report, keep, machine, say
 from bench.servers import PEOPLE, Served, engines, filled, forget, nodes_of, service
 from bench.signin import LOGIN
-from fluxiq.tests.engines import Engine, database, start_cluster
+from fluxiq.tests.engines import Engine
+from fluxiq.tests.postgres_server import database
+from fluxiq.tests.valkey_server import start_cluster
 
 TICKS = os.sysconf("SC_CLK_TCK")
 SECONDS = 5

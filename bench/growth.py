@@ -18,7 +18,7 @@ from bench.options import main
 from bench.refresh import REFRESH, SESSIONS, WARM_UPS, chain
 from bench.report import Ratio, Report, Row, say
 from bench.servers import PEOPLE, Engines, Served, engines, filled, forget, service
-from fluxiq.tests.engines import database
+from fluxiq.tests.postgres_server import database
 
 FEW, SIZES = 100, (100, 10_000, 1_000_000)
 AT_MOST = 1.15

@@ -15,7 +15,7 @@ from bench.calls import VERIFY, bearer
 from bench.options import main
 from bench.report import Failed, Ratio, Report, Row, say
 from bench.servers import Served, engines, service
-from fluxiq.tests.engines import database
+from fluxiq.tests.postgres_server import database
 
 ADDRESSES = 100_000
 TIMES = 3

@@ -14,7 +14,7 @@ from bench.calls import in_turns
 from bench.options import main
 from bench.report import Ratio, Report, Row
 from bench.servers import PEOPLE, engines, peers, service
-from fluxiq.tests.engines import database
+from fluxiq.tests.postgres_server import database
 
 REFRESH = "/api/v1/auth/refresh"
 SESSIONS = 64  # of one turn, which go on in turns

@@ -17,17 +17,10 @@ import redis
 
 from bench.load import CONNECTIONS, ask
 from bench.report import Failed, say
-from fluxiq.tests.engines import (
-    PROJECT,
-    Engine,
-    EngineUnavailable,
-    Process,
-    database,
-    free_port,
-    shared_postgres,
-    start_valkey,
-)
+from fluxiq.tests.engines import PROJECT, Engine, EngineUnavailable, Process, free_port
+from fluxiq.tests.postgres_server import database, shared_postgres
 from fluxiq.tests.served import NO_LIMITS, SECRETS, manage
+from fluxiq.tests.valkey_server import start_valkey
 
 HERE = Path(__file__).parent
 PEERS = HERE / "peers"

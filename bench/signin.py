@@ -18,7 +18,7 @@ from bench.calls import in_turns
 from bench.options import main
 from bench.report import Ratio, Report, Row
 from bench.servers import HUGE_PAGES, WORKERS, Served, engines, service
-from fluxiq.tests.engines import database
+from fluxiq.tests.postgres_server import database
 
 LOGIN = "/api/v1/auth/login"
 

@@ -25,7 +25,7 @@ from bench.calls import ACCOUNTS, VERIFY
 from bench.plot import stacked_bars
 from bench.report import Failed, say
 from bench.servers import engines, service
-from fluxiq.tests.engines import database
+from fluxiq.tests.postgres_server import database
 
 REQUESTS, WARM_UP = 3_000, 500
 CALIBRATION = 50_000

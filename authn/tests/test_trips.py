@@ -10,8 +10,9 @@ from redis import Redis
 
 from fluxiq.settings.readers import cache
 from fluxiq.tests.base import ApiTestCase
-from fluxiq.tests.engines import Engine, free_port, require, start_valkey
+from fluxiq.tests.engines import Engine, free_port, require
 from fluxiq.tests.factories import issue_key
+from fluxiq.tests.valkey_server import start_valkey
 
 pytestmark = pytest.mark.skipif(
     not os.environ.get("TEST_REDIS_URL"), reason="the embedded deployment makes no trips"

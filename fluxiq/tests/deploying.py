@@ -13,8 +13,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from fluxiq.tests.engines import Gunicorn
 from fluxiq.tests.gateways import Gateway, nginx_before_two
+from fluxiq.tests.gunicorn_server import Gunicorn
 from fluxiq.tests.served import NO_LIMITS, Service, serving
 from fluxiq.tests.waiting import wait_until
 

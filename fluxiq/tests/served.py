@@ -17,15 +17,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from fluxiq.tests.backstage import Backstage
-from fluxiq.tests.engines import (
-    PROJECT,
-    Engine,
-    Gunicorn,
-    database,
-    require,
-    shared_postgres,
-    start_valkey,
-)
+from fluxiq.tests.engines import PROJECT, Engine, require
+from fluxiq.tests.gunicorn_server import Gunicorn
+from fluxiq.tests.postgres_server import database, shared_postgres
+from fluxiq.tests.valkey_server import start_valkey
 
 EMBEDDED, SERVERS = "SQLite alone", "PostgreSQL and Valkey"
 ENGINES = (EMBEDDED, SERVERS)

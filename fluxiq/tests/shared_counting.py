@@ -11,7 +11,8 @@ import pytest
 from redis import Redis
 
 from fluxiq.counters import SharedCounters
-from fluxiq.tests.engines import Engine, free_port, require, start_valkey
+from fluxiq.tests.engines import Engine, free_port, require
+from fluxiq.tests.valkey_server import start_valkey
 
 PROBE_SECONDS = 0.1
 

@@ -12,7 +12,8 @@ from django.core.exceptions import ImproperlyConfigured
 from redis import Redis
 
 from fluxiq.counters import SharedCounters, Tallied, tag_of
-from fluxiq.tests.engines import Engine, free_port, require, start_cluster
+from fluxiq.tests.engines import Engine, free_port, require
+from fluxiq.tests.valkey_server import start_cluster
 
 pytestmark = pytest.mark.engine
 

@@ -9,7 +9,8 @@ from redis import Redis
 
 from fluxiq.counters import Memory, SharedCounters
 from fluxiq.counters.memory import TOMBSTONE
-from fluxiq.tests.engines import Engine, free_port, require, start_valkey
+from fluxiq.tests.engines import Engine, free_port, require
+from fluxiq.tests.valkey_server import start_valkey
 
 pytestmark = pytest.mark.engine
 

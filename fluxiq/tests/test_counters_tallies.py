@@ -14,7 +14,8 @@ from redis import Redis
 from fluxiq.counters import Counters, EmbeddedCounters, SharedCounters, Tally
 from fluxiq.counters.naming import tag_of, tallies_name
 from fluxiq.counters.server import ServerAway
-from fluxiq.tests.engines import Engine, free_port, require, start_valkey
+from fluxiq.tests.engines import Engine, free_port, require
+from fluxiq.tests.valkey_server import start_valkey
 
 Make = Callable[..., Counters]
 

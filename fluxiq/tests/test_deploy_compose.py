@@ -14,17 +14,12 @@ import pytest
 import redis
 import yaml
 
-from fluxiq.tests.engines import (
-    PROJECT,
-    EngineUnavailable,
-    database,
-    require,
-    shared_postgres,
-    start_valkey,
-)
+from fluxiq.tests.engines import PROJECT, EngineUnavailable, require
 from fluxiq.tests.image import USER, instructions
+from fluxiq.tests.postgres_server import database, shared_postgres
 from fluxiq.tests.served import SECRETS, manage
 from fluxiq.tests.test_environment import SECRETS as SECRET_NAMES
+from fluxiq.tests.valkey_server import start_valkey
 
 DEPLOY = PROJECT / "deploy"
 COMPOSE = DEPLOY / "compose.yaml"

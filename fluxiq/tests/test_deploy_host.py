@@ -15,16 +15,9 @@ import pytest
 
 from bench.servers import HUGE_PAGES
 from fluxiq.tests import jail
-from fluxiq.tests.engines import (
-    PROJECT,
-    EngineUnavailable,
-    Process,
-    database,
-    free_port,
-    require,
-    shared_postgres,
-)
+from fluxiq.tests.engines import PROJECT, EngineUnavailable, Process, free_port, require
 from fluxiq.tests.image import USER, context
+from fluxiq.tests.postgres_server import database, shared_postgres
 from fluxiq.tests.served import SECRETS
 from fluxiq.tests.test_environment import SECRETS as SECRET_NAMES
 

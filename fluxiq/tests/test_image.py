@@ -12,17 +12,11 @@ from pathlib import Path
 import pytest
 
 from fluxiq.tests import jail
-from fluxiq.tests.engines import (
-    EngineUnavailable,
-    Process,
-    database,
-    free_port,
-    require,
-    shared_postgres,
-    start_valkey,
-)
+from fluxiq.tests.engines import EngineUnavailable, Process, free_port, require
 from fluxiq.tests.image import Image, context, ignored
+from fluxiq.tests.postgres_server import database, shared_postgres
 from fluxiq.tests.served import SECRETS, manage
+from fluxiq.tests.valkey_server import start_valkey
 
 USER = 10001
 WRITABLE = ("tmp", "dev/shm")

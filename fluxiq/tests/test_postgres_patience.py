@@ -11,7 +11,8 @@ import pytest
 
 from fluxiq.postgresql import patience
 from fluxiq.postgresql.patience import PatientConnection, breaker
-from fluxiq.tests.engines import require, shared_postgres
+from fluxiq.tests.engines import require
+from fluxiq.tests.postgres_server import shared_postgres
 
 pytestmark = pytest.mark.engine
 

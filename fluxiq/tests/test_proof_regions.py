@@ -15,9 +15,12 @@ import pytest
 
 from bench import capacity
 from fluxiq.tests.backstage import Backstage
-from fluxiq.tests.engines import Engine, Gunicorn, free_port, require, start_postgres, start_valkey
+from fluxiq.tests.engines import Engine, free_port, require
+from fluxiq.tests.gunicorn_server import Gunicorn
+from fluxiq.tests.postgres_server import start_postgres
 from fluxiq.tests.postgres_tools import start_replica
 from fluxiq.tests.served import NO_LIMITS, SERVERS, Service, serving
+from fluxiq.tests.valkey_server import start_valkey
 
 pytestmark = pytest.mark.proof
 

@@ -15,13 +15,9 @@ from urllib.parse import urlsplit
 import pytest
 
 from fluxiq.tests import postgres_tools, runbook
-from fluxiq.tests.engines import (
-    PROJECT,
-    Gunicorn,
-    database,
-    require,
-    shared_postgres,
-)
+from fluxiq.tests.engines import PROJECT, require
+from fluxiq.tests.gunicorn_server import Gunicorn
+from fluxiq.tests.postgres_server import database, shared_postgres
 from fluxiq.tests.served import EMBEDDED, NO_LIMITS, SERVERS, Service, manage, serving
 
 pytestmark = [pytest.mark.engine, pytest.mark.proof]

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from fluxiq.tests.engines import require, start_valkey
+from fluxiq.tests.engines import require
 from fluxiq.tests.served import ENGINES, SERVERS, Service, serving
+from fluxiq.tests.valkey_server import start_valkey
 
 pytestmark = pytest.mark.engine
 

@@ -7,8 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from redis import Redis
 
-from fluxiq.tests.engines import require, start_cluster
+from fluxiq.tests.engines import require
 from fluxiq.tests.served import NO_LIMITS, SERVERS, Service, serving
+from fluxiq.tests.valkey_server import start_cluster
 
 pytestmark = pytest.mark.engine
 

@@ -12,9 +12,12 @@ import psycopg
 import pytest
 
 from fluxiq.tests.backstage import Backstage
-from fluxiq.tests.engines import Gunicorn, database, require, shared_postgres, start_valkey
+from fluxiq.tests.engines import require
+from fluxiq.tests.gunicorn_server import Gunicorn
 from fluxiq.tests.pooler import Pooler, pgbouncer
+from fluxiq.tests.postgres_server import database, shared_postgres
 from fluxiq.tests.served import NO_LIMITS, SECRETS, Service, manage
+from fluxiq.tests.valkey_server import start_valkey
 
 pytestmark = pytest.mark.engine
 

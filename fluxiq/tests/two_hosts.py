@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from fluxiq.tests.backstage import Backstage
-from fluxiq.tests.engines import Gunicorn
+from fluxiq.tests.gunicorn_server import Gunicorn
 from fluxiq.tests.load import Client, Seen, ask_all, bearer, by_window, statuses
 from fluxiq.tests.scraped import get, samples, value
 from fluxiq.tests.served import Service

@@ -1,0 +1,70 @@
+"""gunicorn serving this project, for tests."""
+
+import http.client
+import os
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from fluxiq.tests.engines import PROJECT, Process, free_port
+
+
+class Gunicorn:
+    """gunicorn with this project's configuration on a free port, up once /healthz answers 200.
+
+    `environment` comes on top of the tests' own. Name DJANGO_SETTINGS_MODULE in it: pytest's is
+    that of the test settings.
+    """
+
+    def __init__(self, environment: Mapping[str, str], *, workers: int = 4) -> None:
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._environment = {
+            **os.environ,
+            "BIND_HOST": "127.0.0.1",
+            "PORT": str(self.port),
+            "WEB_CONCURRENCY": str(workers),
+            **environment,
+        }
+        self._process: Process | None = None
+
+    def __enter__(self) -> Self:
+        self._process = Process(
+            [sys.executable, "-m", "gunicorn", "fluxiq.wsgi", "-c", "gunicorn.conf.py"],
+            directory=Path(tempfile.mkdtemp(prefix="fluxiq-gunicorn-")),
+            stop_signal="TERM",
+            environment=self._environment,
+            working_directory=PROJECT,
+        )
+        self._process.wait_until(self._healthy, what="gunicorn")
+        return self
+
+    def __exit__(
+        self,
+        exception_type: type[BaseException] | None,
+        exception: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.process.stop()
+
+    @property
+    def process(self) -> Process:
+        assert self._process is not None, "not entered"
+        return self._process
+
+    def log(self) -> str:
+        """All that the server and its workers printed, also once they have stopped."""
+        return self.process.log()
+
+    def _healthy(self) -> bool:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=2)
+        try:
+            connection.request("GET", "/healthz")
+            return connection.getresponse().status == http.HTTPStatus.OK
+        except OSError:
+            return False
+        finally:
+            connection.close()
