@@ -38,9 +38,8 @@ coverage: $(DEVELOPING) ## The whole suite, and how much of the code it reaches:
 	@$(PY) -m coverage report --fail-under=95
 	@$(PY) -m coverage report --include="authn/*" --fail-under=100
 
-prove: $(DEVELOPING) ## The long trials, whose figures stand in docs/proof.md, and the coverage
+prove: $(DEVELOPING) ## The long trials, whose figures stand in docs/proof.md
 	@$(PY) -m pytest -m proof -s $(ARGS)
-	@test -n "$(ARGS)" || $(MAKE) --no-print-directory coverage
 
 bench: $(DEVELOPING) ## The service beside stock peers; make bench ARGS="--only verify --rounds 3"
 	@$(PY) -m bench $(ARGS)

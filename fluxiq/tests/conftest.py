@@ -1,9 +1,11 @@
 """What several test files of this folder share."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from fluxiq.tests.compose_secrets import make_secrets
 from fluxiq.tests.gateway_case import Keys, guarding
 from fluxiq.tests.served import Service
 
@@ -19,3 +21,11 @@ def service() -> Iterator[Service]:
 def keys(service: Service) -> Keys:
     """To issue keys with."""
     return Keys(service)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory of compose's secrets."""
+    directory = tmp_path_factory.mktemp("made") / "secrets"
+    make_secrets(directory)
+    return directory

@@ -14,6 +14,7 @@ import pytest
 import redis
 import yaml
 
+from fluxiq.tests.compose_secrets import make_secrets
 from fluxiq.tests.engines import PROJECT, EngineUnavailable, require
 from fluxiq.tests.image import USER, instructions
 from fluxiq.tests.postgres_server import database, shared_postgres
@@ -84,19 +85,6 @@ class TestCompose:
     def test_it_runs_as_the_user_of_the_image(self) -> None:
         user = dict(instructions((PROJECT / "Dockerfile").read_text()))["USER"]
         assert user == self.compose["services"]["auth-1"]["user"] == f"{USER}:{USER}"
-
-
-def make_secrets(directory: Path) -> None:
-    script = DEPLOY / "compose" / "make-secrets.sh"
-    subprocess.run(["sh", script, directory], check=True)  # noqa: S607 - any sh
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A directory of secrets."""
-    directory = tmp_path_factory.mktemp("made") / "secrets"
-    make_secrets(directory)
-    return directory
 
 
 class TestSecretsOfCompose:
