@@ -197,7 +197,11 @@ def finds(walk: Walk, searched: dict[str, str]) -> Iterator[str]:
                 yield f"{what} stands in {name}"
 
 
-@pytest.fixture(scope="module", params=[(EMBEDDED, CONSOLE), (SERVERS, JSON)])
+# One of the two in `make test`, both in `make prove`: what tells a secret tells it in either.
+ALONE = pytest.param((EMBEDDED, CONSOLE), marks=pytest.mark.proof)
+
+
+@pytest.fixture(scope="module", params=[ALONE, (SERVERS, JSON)])
 def walked(request: pytest.FixtureRequest) -> Iterator[tuple[Walk, Commands, dict[str, str]]]:
     """The service after every use and misuse, and all that it keeps."""
     engines, log_format = request.param
