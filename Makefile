@@ -12,7 +12,9 @@ SERVING := $(VENV)/.requirements.lock.installed
 DEVELOPING := $(VENV)/.requirements-dev.lock.installed
 NODE_EXAMPLES := docs/examples/express docs/examples/typescript
 NODE_INSTALLED := $(NODE_EXAMPLES:=/node_modules/.package-lock.json)
-SPREAD := -n auto --dist loadfile --no-loadscope-reorder
+# Three processes on two cores: what starts servers waits for them half of its time.
+CORES := $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
+SPREAD = -n $$(( ($(CORES) * 3 + 1) / 2 )) --dist loadfile --no-loadscope-reorder
 INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r
 COMPILE := $(PY) -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-header
