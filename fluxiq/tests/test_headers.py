@@ -115,9 +115,8 @@ class HeaderTests(ConsoleTestCase):
             response = self.client.get(path)
             assert response.status_code == 200, path
             self.assert_headed(path, response)
-            for close in (
-                response._resource_closers
-            ):  # not the response: Django would give the connection back
+            # Not the response itself: Django would give the connection back.
+            for close in response._resource_closers:  # type: ignore[attr-defined]
                 close()
         self.assert_headed("/static/none.css", self.client.get("/static/none.css"))
 
