@@ -20,7 +20,7 @@ _host = _environ.get("BIND_HOST") or ("0.0.0.0" if _production else "127.0.0.1")
 _port = _environ.get("PORT") or "8000"
 bind = f"[{_host}]:{_port}" if ":" in _host else f"{_host}:{_port}"
 
-worker_class = "fluxiq.workers.Worker"  # gthread, but for one write an answer
+worker_class = "fluxiq.workers.Worker"  # gthread, with fewer changes of threads
 workers = int(_environ.get("WEB_CONCURRENCY") or max(2, min(os.cpu_count() or 1, 8)))
 threads = int(_environ.get("WEB_THREADS") or 4)
 preload_app = False  # new code by SIGHUP; the libraries are (fluxiq.preloading)

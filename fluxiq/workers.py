@@ -136,6 +136,15 @@ class Client:
             self._applied = timeout
 
 
+def may_stay(*, connections: int, threads: int, waiting: int, lingering: int) -> bool:
+    """Whether a thread may wait for more on its connection, of a worker with so many of each.
+
+    Connections that wait for a thread go first; and one thread lingers with none, unless each
+    connection can have a thread of its own.
+    """
+    return not waiting and (connections <= threads or lingering < threads - 1)
+
+
 class Worker(ThreadWorker):  # type: ignore[misc]
     """As gunicorn's, but that its threads stay with a busy connection, and for what it says of
     requests that are none."""
@@ -165,14 +174,14 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         return outcome
 
     def _has_more(self, conn: Any) -> bool:
-        """Whether the next request is here, or comes while the thread has nothing else to do.
-
-        Whoever waits for a thread goes first; and one thread lingers with no connection, unless
-        each of them can have its own.
-        """
-        threads: int = self.cfg.threads
-        may_linger = self.nr_conns <= threads or len(self._lingering) < threads - 1
-        if self._waiting or not may_linger or not isinstance(conn.sock, Client):
+        """Whether the next request is here, or comes while the thread has nothing else to do."""
+        staying = may_stay(
+            connections=self.nr_conns,
+            threads=self.cfg.threads,
+            waiting=len(self._waiting),
+            lingering=len(self._lingering),
+        )
+        if not staying or not isinstance(conn.sock, Client):
             return False
         if conn.parser.unreader.buf.getvalue():
             return True

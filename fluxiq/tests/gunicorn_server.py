@@ -6,7 +6,6 @@ import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from fluxiq.tests.engines import PROJECT, Process, free_port
@@ -42,12 +41,7 @@ class Gunicorn:
         self._process.wait_until(self._healthy, what="gunicorn")
         return self
 
-    def __exit__(
-        self,
-        exception_type: type[BaseException] | None,
-        exception: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         self.process.stop()
 
     @property

@@ -17,7 +17,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from http import HTTPStatus
 from pathlib import Path
-from types import TracebackType
 from typing import NamedTuple, Self
 
 PROJECT = Path(__file__).resolve().parents[2]  # as in `engines`, which takes long to import
@@ -84,15 +83,10 @@ class Load:
         assert self._process.stdout.readline() == "started\n"
         return self
 
-    def __exit__(
-        self,
-        exception_type: type[BaseException] | None,
-        exception: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: object, raised: BaseException | None, *rest: object) -> None:
         assert self._process is not None
         told, _ = self._process.communicate("")
-        if exception is None:
+        if raised is None:
             assert self._process.returncode == 0
             self.seen = [Seen(*row) for row in json.loads(told)]
 

@@ -39,7 +39,7 @@ def tried(service: Service, directory: Path, *options: str) -> Trial:
         **os.environ,
         **service.environment,
         "PYTHONPATH": str(PROJECT),
-        "SCHEMATHESIS_HOOKS": "fluxiq.tests.tried",
+        "SCHEMATHESIS_HOOKS": "fluxiq.tests.contract_hooks",
     }
     done = subprocess.run(
         [

@@ -115,9 +115,7 @@ class HeaderTests(ConsoleTestCase):
             response = self.client.get(path)
             assert response.status_code == 200, path
             self.assert_headed(path, response)
-            # Not the response itself: Django would give the connection back.
-            for close in response._resource_closers:  # type: ignore[attr-defined]
-                close()
+            assert response.getvalue()
         self.assert_headed("/static/none.css", self.client.get("/static/none.css"))
 
     def test_for_what_never_reaches_a_view(self) -> None:

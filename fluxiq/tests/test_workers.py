@@ -1,24 +1,27 @@
 """A small answer is one write, a busy connection keeps its thread, and nothing is lost by it."""
 
 import http.client
+import itertools
 import json
+import os
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
+from unittest import mock
 
 import pytest
+from gunicorn.config import Config
+from gunicorn.glogging import Logger
 from gunicorn.http.errors import InvalidResponseHeader
-from gunicorn.http.unreader import SocketUnreader
+from gunicorn.workers.gthread import TConn
 
 from fluxiq.malformed import Refusal
 from fluxiq.tests.served import EMBEDDED, NO_LIMITS, Service, serving
-from fluxiq.workers import READ_BYTES, Client, Worker
+from fluxiq.workers import READ_BYTES, Client, Worker, may_stay
 
 HEAD, BODY, MORE = b"HTTP/1.1 200 OK\r\n\r\n", b"body", b"more"
 REQUEST = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -175,74 +178,91 @@ class TestClient:
             assert reused[0].recv(READ_BYTES) == MORE
 
 
-@dataclass(eq=False)
-class Connection:
-    """What the worker asks of gunicorn's."""
+@pytest.mark.parametrize(
+    ("connections", "waiting", "lingering", "stays"),
+    [
+        (1, 0, 0, True),
+        (4, 0, 3, True),  # each has a thread of its own
+        (5, 0, 2, True),
+        (5, 0, 3, False),  # the last of four threads is for whoever comes
+        (1, 1, 0, False),  # somebody waits for a thread
+    ],
+)
+def test_a_thread_stays_unless_another_connection_may_need_it(
+    connections: int, waiting: int, lingering: int, stays: bool
+) -> None:
+    asked = may_stay(connections=connections, threads=4, waiting=waiting, lingering=lingering)
+    assert asked is stays
 
-    sock: Client
-    parser: Any
 
-
-class TestLingering:
-    """Which thread stays with its connection, of a worker with four."""
+class TestOneThread:
+    """What one thread of a worker does with one connection, until it lets go of it."""
 
     @pytest.fixture
-    def worker(self) -> Worker:
-        worker = Worker.__new__(Worker)
-        worker.cfg = SimpleNamespace(threads=4)
-        worker.nr_conns = 4
-        worker._waiting, worker._lingering = set(), set()
-        return worker
+    def peer(self) -> Iterator[socket.socket]:
+        peer, self.server = socket.socketpair()
+        peer.settimeout(10)
+        with peer, self.server:
+            yield peer
 
-    @pytest.fixture
-    def connection(self) -> Iterator[tuple[Any, socket.socket]]:
-        peer, server = socket.socketpair()
-        with peer, server:
-            parser = SimpleNamespace(unreader=SocketUnreader(server))
-            yield Connection(Client(server), parser), peer
+    def handled(self, meanwhile: Callable[[Worker, int], None]) -> Any:
+        """What `handle` says of the connection; `meanwhile` is done during the nth answer."""
+        worker = Worker(0, os.getppid(), [], None, 30, Config(), Logger(Config()))
+        worker.nr_conns = 1
+        answers = itertools.count(1)
 
-    def test_it_stays_for_a_request_that_follows(
-        self, worker: Worker, connection: tuple[Any, socket.socket]
-    ) -> None:
-        conn, peer = connection
-        assert not worker._has_more(conn)
-        peer.send(REQUEST)
-        assert worker._has_more(conn)
-        assert conn.parser.unreader.read() == REQUEST
-        assert not worker._lingering
+        def application(environ: Any, start_response: Any) -> list[bytes]:
+            meanwhile(worker, next(answers))
+            start_response("200 OK", [("Content-Length", "4")])
+            return [BODY]
 
-    def test_it_stays_for_a_request_that_was_read_along(
-        self, worker: Worker, connection: tuple[Any, socket.socket]
-    ) -> None:
-        conn, _ = connection
-        conn.parser.unreader.unread(REQUEST)
-        assert worker._has_more(conn)
+        worker.wsgi = application
+        outcome = worker.handle(TConn(worker.cfg, self.server, ("127.0.0.1", 1), ("127.0.0.1", 2)))
+        worker.tmp.close()
+        return outcome
 
-    def test_it_goes_where_another_connection_waits_for_a_thread(
-        self, worker: Worker, connection: tuple[Any, socket.socket]
-    ) -> None:
-        conn, peer = connection
-        peer.send(REQUEST)
-        worker._waiting.add(object())
-        assert not worker._has_more(conn)
+    def ask_again(self, peer: socket.socket, answer: int) -> None:
+        """As if the client had its answer already: the next request, up to three in all."""
+        if answer < 3:
+            peer.sendall(REQUEST)
 
-    def test_the_last_thread_goes_where_connections_outnumber_threads(
-        self, worker: Worker, connection: tuple[Any, socket.socket]
-    ) -> None:
-        conn, peer = connection
-        peer.send(REQUEST)
-        worker.nr_conns = 5
-        worker._lingering = {1, 2, 3}
-        assert not worker._has_more(conn)
-        worker._lingering = {1, 2}
-        assert worker._has_more(conn)
+    def answers(self, peer: socket.socket) -> int:
+        peer.setblocking(False)
+        return peer.recv(65536).count(BODY)
 
-    def test_it_goes_where_the_client_is_gone(
-        self, worker: Worker, connection: tuple[Any, socket.socket]
-    ) -> None:
-        conn, peer = connection
-        peer.close()
-        assert not worker._has_more(conn)
+    def test_it_answers_what_follows_and_then_lets_go(self, peer: socket.socket) -> None:
+        peer.sendall(REQUEST)
+        assert self.handled(lambda worker, answer: self.ask_again(peer, answer)) is True
+        assert self.answers(peer) == 3
+
+    def test_it_answers_what_was_sent_along(self, peer: socket.socket) -> None:
+        peer.sendall(REQUEST * 3)
+        assert self.handled(lambda worker, answer: None) is True
+        assert self.answers(peer) == 3
+
+    def test_it_lets_go_for_a_connection_that_waits(self, peer: socket.socket) -> None:
+        def ask_again_while_another_waits(worker: Worker, answer: int) -> None:
+            self.ask_again(peer, answer)
+            worker.tpool = mock.Mock()  # whose threads are all busy
+            worker.enqueue_req(object())
+
+        peer.sendall(REQUEST)
+        assert self.handled(ask_again_while_another_waits) is True
+        assert self.answers(peer) == 1
+
+    def test_it_lets_go_where_the_worker_is_told_to_stop(self, peer: socket.socket) -> None:
+        def ask_again_and_stop(worker: Worker, answer: int) -> None:
+            self.ask_again(peer, answer)
+            worker.alive = False
+
+        peer.sendall(REQUEST)
+        assert self.handled(ask_again_and_stop) is True
+        assert self.answers(peer) == 1
+
+    def test_it_lets_go_where_the_client_is_gone(self, peer: socket.socket) -> None:
+        peer.sendall(REQUEST)
+        assert self.handled(lambda worker, answer: peer.shutdown(socket.SHUT_WR)) is True
+        assert self.answers(peer) == 1
 
 
 @pytest.fixture(scope="module")
