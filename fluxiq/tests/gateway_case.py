@@ -68,7 +68,7 @@ def counted(service: Service, key: str) -> int:
     while True:
         told = service.call("GET", f"{API}/auth/verify", key).headers
         left = int(told["x-ratelimit-reset"]) - time.time()
-        if left > 4:
+        if left > 10:
             return int(told["x-ratelimit-limit"]) - int(told["x-ratelimit-remaining"])
         time.sleep(left)
 

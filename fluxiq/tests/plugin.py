@@ -6,9 +6,16 @@ embedded counters.
 
 import os
 import time
+from pathlib import Path
 
 import hypothesis
 import pytest
+
+# What the tests share asserts too, and shows as much as they do where it fails.
+pytest.register_assert_rewrite(
+    *(f"fluxiq.tests.{path.stem}" for path in Path(__file__).parent.glob("[a-z]*.py")),
+    *("accounts.tests", "authn.tests", "fluxiq.audit.tests", "merchants.tests"),
+)
 
 # A machine under load is no fault of the code.
 hypothesis.settings.register_profile("fluxiq", deadline=None)
