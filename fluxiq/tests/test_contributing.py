@@ -15,6 +15,8 @@ import pytest
 from fluxiq.tests.documentation import blocks
 from fluxiq.tests.engines import PROJECT, EngineUnavailable, require
 
+pytestmark = pytest.mark.once
+
 PAGE = PROJECT / "docs" / "contribute.md"
 DIFFS = {b.line: b.source for b in blocks(PAGE) if b.language == "diff"}
 COPIED = ("accounts", "authn", "fluxiq", "merchants", "docs", "pytest.ini", "pyproject.toml")

@@ -22,6 +22,8 @@ from fluxiq.tests.served import SECRETS, manage
 from fluxiq.tests.test_environment import SECRETS as SECRET_NAMES
 from fluxiq.tests.valkey_server import start_valkey
 
+pytestmark = pytest.mark.once
+
 DEPLOY = PROJECT / "deploy"
 COMPOSE = DEPLOY / "compose.yaml"
 

@@ -12,6 +12,8 @@ from fluxiq.tests.engines import PROJECT
 from fluxiq.tests.image import USER
 from fluxiq.tests.test_environment import SECRETS as SECRET_NAMES
 
+pytestmark = pytest.mark.once
+
 DEPLOY = PROJECT / "deploy"
 MANIFESTS = sorted((DEPLOY / "kubernetes").glob("*.yaml"))
 # The oldest version of Kubernetes that has all that is used, and the newest there is.
