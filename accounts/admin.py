@@ -19,8 +19,9 @@ from django.utils.translation import gettext_lazy
 from accounts.forms import UserAddForm, UserChangeForm
 from accounts.models import User
 from fluxiq import ids
+from fluxiq.admin_actions import ObjectAction
 from fluxiq.admin_lists import made_lately
-from fluxiq.admin_site import ConsoleAdmin, ObjectAction
+from fluxiq.admin_site import ConsoleAdmin
 from fluxiq.audit import models as audit
 from fluxiq.errors import Conflict
 from fluxiq.theme import M

@@ -4,10 +4,9 @@ A page parses a form and calls a rule of a model. What the rule refuses comes ba
 the form; what is done to an object beyond changing its fields is confirmed on a page of its own.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from functools import partial
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import messages
@@ -20,60 +19,15 @@ from django.db.models import Model, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
-from django.utils.functional import Promise
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
-from unfold.widgets import BASE_INPUT_CLASSES, UnfoldAdminTextInputWidget
+from unfold.widgets import BASE_INPUT_CLASSES
 
+from fluxiq.admin_actions import NoForm, ObjectAction, ReasonForm, Tool
 from fluxiq.admin_lists import BoundedAdmin
 from fluxiq.errors import Conflict, Forbidden, NotFound
 from fluxiq.theme import M
 
-MAX_REASON = 200
 MAX_AT_ONCE = 100  # objects that one confirmation acts on, all of which it lists
-
-
-@dataclass(frozen=True, slots=True)
-class ObjectAction:
-    """What staff may do to an object: from its page, or from the list to many.
-
-    `perform` is given the object and the reason (empty unless `asks_reason`); it is called only
-    for objects that it `applies_to`. `name` stands in the URL, `label` on the button, which is
-    red where the action `withdraws` something. Whoever may change the object may do it, or, where
-    a `permission` is named (`app.codename`), who has that.
-    """
-
-    name: str
-    label: str | Promise
-    explanation: str | Promise
-    perform: Callable[[Any, str], object]
-    applies_to: Callable[[Any], bool]
-    asks_reason: bool = False
-    withdraws: bool = True
-    permission: str = ""
-
-
-class Tool(NamedTuple):
-    """A button above an object's form."""
-
-    label: str | Promise
-    url: str
-    is_red: bool = False
-
-
-class NoForm(forms.Form):
-    """Nothing is asked but the confirmation."""
-
-
-class ReasonForm(forms.Form):
-    """Why, for the audit trail."""
-
-    reason = forms.CharField(
-        label=gettext_lazy("Reason"),
-        max_length=MAX_REASON,
-        widget=UnfoldAdminTextInputWidget(),
-        help_text=gettext_lazy("Kept in the audit trail."),
-    )
 
 
 def dress(form: forms.BaseForm) -> None:

@@ -14,13 +14,9 @@ from django.utils.translation import gettext_lazy
 
 from accounts.admin import DocumentSearchAdmin
 from fluxiq import ids
+from fluxiq.admin_actions import ObjectAction, Tool
 from fluxiq.admin_lists import found_names, made_lately
-from fluxiq.admin_site import (
-    ConsoleAdmin,
-    ObjectAction,
-    Tool,
-    adopt,
-)
+from fluxiq.admin_site import ConsoleAdmin, adopt
 from fluxiq.theme import TabularInline
 from merchants.forms import MembershipForm, MembershipFormSet, MerchantAddForm, staff_principal
 from merchants.models import Membership, Merchant, PaymentAccount

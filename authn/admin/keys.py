@@ -1,90 +1,34 @@
 """API keys at the staff console: issuing and rotating show the secret once, on the answer."""
 
-from functools import partial
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
-from django.db.models import Q, QuerySet
+from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.decorators import method_decorator
-from django.utils.html import format_html, format_html_join
+from django.utils.html import format_html_join
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.debug import sensitive_variables
 
 from authn import figures
+from authn.admin.key_lists import STATES, OwnerFilter, UseFilter, state_badge
 from authn.admin.one_time import close_form, open_form
 from authn.forms import IssueKeyForm, RotateKeyForm
 from authn.models import ApiKey
-from authn.models.api_key_queries import ApiKeyQuerySet, KeyState, in_state
 from fluxiq import ids
-from fluxiq.admin_lists import State, StateFilter, found_names, made_lately
-from fluxiq.admin_site import ConsoleAdmin, ObjectAction, Tool, adopt
+from fluxiq.admin_actions import ObjectAction, Tool
+from fluxiq.admin_lists import StateFilter, found_names, made_lately
+from fluxiq.admin_site import ConsoleAdmin, adopt
 from fluxiq.errors import Conflict
 from fluxiq.panels import Chart
 from fluxiq.scopes import DESCRIPTIONS
 from merchants.admin import MerchantColumn, MerchantFilter
 from merchants.models import Merchant
-
-_LABELS = {
-    KeyState.LIVE: gettext_lazy("live"),
-    KeyState.IN_GRACE: gettext_lazy("in grace"),
-    KeyState.EXPIRED: gettext_lazy("expired"),
-    KeyState.REVOKED: gettext_lazy("revoked"),
-}
-STATES = tuple(State(state, label, partial(in_state, state)) for state, label in _LABELS.items())
-_TONES = {KeyState.LIVE: "good", KeyState.IN_GRACE: "warn"}
-
-
-def state_badge(api_key: ApiKey) -> str:
-    """The state as a page shows it."""
-    tone = _TONES.get(api_key.state, "dull")
-    return format_html('<span class="fx-badge fx-{}">{}</span>', tone, _LABELS[api_key.state])
-
-
-class OwnerFilter(admin.SimpleListFilter):
-    """Narrows the keys to merchants' or services'."""
-
-    title = gettext_lazy("owner")
-    parameter_name = "owner"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[Any, Any]]:
-        return [("merchant", _("merchants")), ("service", _("services"))]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        if self.value() not in ("merchant", "service"):
-            return queryset
-        return queryset.filter(merchant__isnull=self.value() == "service")
-
-
-class UseFilter(admin.SimpleListFilter):
-    """Narrows the keys to those that somebody should look at."""
-
-    title = gettext_lazy("use")
-    parameter_name = "use"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[Any, Any]]:
-        return [
-            ("never", _("never used")),
-            ("idle", _("idle for 90 days")),
-            ("expiring", _("expiring within 30 days")),
-            ("pepper", _("on an old pepper")),
-        ]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        keys = cast(ApiKeyQuerySet, queryset)
-        attention = {
-            "never": keys.never_used,
-            "idle": keys.idle,
-            "expiring": keys.expiring,
-            "pepper": keys.on_old_pepper,
-        }
-        narrow = attention.get(self.value() or "")
-        return queryset if narrow is None else narrow()
 
 
 @admin.register(ApiKey)

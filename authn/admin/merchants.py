@@ -10,9 +10,9 @@ from django.utils.http import urlencode
 from django.utils.translation import gettext as _
 
 from authn import figures
-from authn.admin.keys import state_badge
+from authn.admin.key_lists import state_badge
 from authn.models import ApiKey
-from fluxiq.admin_site import Tool
+from fluxiq.admin_actions import Tool
 from fluxiq.audit.models import AuditEvent
 from fluxiq.panels import Table, sparkline
 from fluxiq.times import moment

@@ -21,7 +21,8 @@ from authn.admin.merchants import events_table, link
 from authn.admin.sessions import state_badge
 from authn.mfa import factors
 from authn.models import Session
-from fluxiq.admin_site import NoForm, ObjectAction, Tool, dress
+from fluxiq.admin_actions import NoForm, ObjectAction, Tool
+from fluxiq.admin_site import dress
 from fluxiq.audit.models import AuditEvent
 from fluxiq.panels import Table
 from fluxiq.times import moment

@@ -12,8 +12,9 @@ from django.utils.translation import gettext_lazy
 from accounts.models import User
 from authn.models import Session
 from fluxiq import ids
+from fluxiq.admin_actions import ObjectAction
 from fluxiq.admin_lists import State, StateFilter, found_names, made_lately
-from fluxiq.admin_site import ObjectAction, ReadOnlyAdmin
+from fluxiq.admin_site import ReadOnlyAdmin
 
 STATES = (
     State(

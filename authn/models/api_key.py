@@ -158,22 +158,17 @@ class ApiKey(models.Model):
 
     def principal(self, bucket: str = "") -> Principal:
         """What the key may do where; `bucket` is whose requests are counted with its own."""
-        if self.merchant is None:
-            return Principal(
-                Kind.API_KEY,
-                self.id,
-                self.name,
-                rate_limit=self.rate_limit,
-                service_permissions=tuple(self.permissions),
-                bucket=bucket,
-            )
-        grant = Grant(self.merchant.id, self.merchant.name, None, tuple(self.permissions))
+        grants: tuple[Grant, ...] = ()
+        held = tuple(self.permissions)
+        if self.merchant is not None:
+            grants = (Grant(self.merchant.id, self.merchant.name, None, held),)
         return Principal(
             Kind.API_KEY,
             self.id,
             self.name,
-            (grant,),
+            grants,
             rate_limit=self.rate_limit,
+            service_permissions=() if grants else held,
             bucket=bucket,
         )
 
@@ -181,6 +176,9 @@ class ApiKey(models.Model):
     def ends_at(self) -> datetime | None:
         """When the key ends, as far as that is known now: by expiry, or by its grace."""
         return min((end for end in (self.revoked_at, self.expires_at) if end), default=None)
+
+    def _record(self, kind: audit.Kind, **about: Any) -> None:
+        audit.record(kind, object_id=self.id, merchant_id=self.merchant_id or "", **about)
 
     def _forget(self) -> None:
         """Have nobody remember this key once the transaction in hand commits.
@@ -215,10 +213,8 @@ class ApiKey(models.Model):
         except sqlite3.Error as error:
             raise ServiceUnavailable from error
         if is_first:
-            audit.record(
+            self._record(
                 audit.Kind.API_KEY_USED_PAST_END,
-                object_id=self.id,
-                merchant_id=self.merchant_id or "",
                 after=printable({"expires_at": self.expires_at, "revoked_at": self.revoked_at}),
                 actor=(Kind.API_KEY, self.id),
             )
@@ -235,12 +231,7 @@ class ApiKey(models.Model):
             return False
         self._forget()
         self.revoked_at, self.revoked_reason = now, reason
-        audit.record(
-            audit.Kind.API_KEY_REVOKED,
-            object_id=self.id,
-            merchant_id=self.merchant_id or "",
-            after={"reason": reason},
-        )
+        self._record(audit.Kind.API_KEY_REVOKED, after={"reason": reason})
         return True
 
     @transaction.atomic
@@ -254,10 +245,8 @@ class ApiKey(models.Model):
             after = {k: changes[k] for k in before}
             ApiKey.objects.filter(pk=self.pk).update(**after)
             self._forget()
-            audit.record(
+            self._record(
                 audit.Kind.API_KEY_CHANGED,
-                object_id=self.id,
-                merchant_id=self.merchant_id or "",
                 before=printable(before),
                 after=printable(after),
             )
@@ -298,10 +287,8 @@ class ApiKey(models.Model):
         )
         ApiKey.objects.filter(pk=self.pk).update(revoked_at=now + grace, revoked_reason="rotated")
         self._forget()
-        audit.record(
+        self._record(
             audit.Kind.API_KEY_ROTATED,
-            object_id=self.id,
-            merchant_id=self.merchant_id or "",
             after={"successor": successor.id, "grace_seconds": int(grace.total_seconds())},
         )
         notices.api_key_issued(successor)

@@ -154,7 +154,7 @@ class DoctorTests(CommandTestCase):
     def test_the_databases_clock_is_asked_where_it_has_its_own(self) -> None:
         asked = bool([f for f in self.found("clock") if f[1].startswith("database")])
         assert asked == (connection.vendor == "postgresql")
-        with mock.patch.object(doctor, "_database_time", return_value=0.0):
+        with mock.patch.object(doctor, "database_time", return_value=0.0):
             assert "NTP" in self.worst("clock")[1]
 
     def test_a_machine_that_cannot_count_is_told(self) -> None:

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from authn.remembered import LIFETIME
 from bench import capacity
-from bench.capacity import ALONE, SKEW, Group, Load, Machines, Measured
+from bench.assumptions import SKEW, Group, Load, Machines, Measured
+from bench.capacity import ALONE
 from fluxiq.counters.naming import SHARDS
 from fluxiq.tests.engines import PROJECT
 
