@@ -1,13 +1,15 @@
 """The OpenAPI document, and a page to try it: both public, both without the internet."""
 
 from functools import cache
-from typing import ClassVar
+from typing import Any, ClassVar
 
+from django.conf import settings
 from django.http import HttpResponse
 from django.shortcuts import render
+from django.utils import translation
 from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.renderers import OpenApiJsonRenderer
-from drf_spectacular.utils import OpenApiResponse, extend_schema
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework.request import Request
 
 from fluxiq.http import Credential
@@ -22,15 +24,29 @@ DOCS_POLICY = (
 
 
 @cache
-def document() -> bytes:
-    """The OpenAPI document as `manage.py spectacular --format openapi-json` writes it.
+def document(language: str = settings.LANGUAGE_CODE) -> bytes:
+    """The OpenAPI document, with its operations and groups named in one of LANGUAGES.
 
-    Made once per process: it changes with the code alone.
+    In English it is what `manage.py spectacular --format openapi-json` writes. Made once per
+    process: it changes with the code alone.
     """
     generator = SchemaGenerator()  # type: ignore[no-untyped-call]
     schema = generator.get_schema(request=None, public=True)  # type: ignore[no-untyped-call]
+    with translation.override(language):
+        _translate_names(schema)
     rendered: bytes = OpenApiJsonRenderer().render(schema, renderer_context={})
     return rendered
+
+
+def _translate_names(schema: dict[str, Any]) -> None:
+    """Put summaries and groups into the language in force. (What describes them stays English.)"""
+    for operations in schema["paths"].values():
+        for operation in operations.values():
+            operation["summary"] = translation.gettext(operation["summary"])
+            operation["tags"] = [translation.gettext(tag) for tag in operation["tags"]]
+    schema["tags"] = [
+        {field: translation.gettext(text) for field, text in tag.items()} for tag in schema["tags"]
+    ]
 
 
 class PublicPage(SoleRepresentation, ApiView):
@@ -47,6 +63,12 @@ class SchemaView(PublicPage):
     @extend_schema(
         operation_id="getOpenApi",
         summary="Read the OpenAPI document",
+        description="Operations and groups are named in Portuguese where `Accept-Language` asks.",
+        parameters=[
+            OpenApiParameter(
+                "Accept-Language", str, OpenApiParameter.HEADER, description="`en` or `pt-BR`."
+            )
+        ],
         responses={
             200: OpenApiResponse(
                 {"type": "object", "examples": [{"openapi": "3.1.0"}]},
@@ -55,8 +77,13 @@ class SchemaView(PublicPage):
         },
     )
     def get(self, request: Request) -> HttpResponse:
-        headers = {"Cache-Control": "public, max-age=300"}
-        return HttpResponse(document(), content_type="application/json", headers=headers)
+        language = translation.get_language_from_request(request._request)
+        headers = {
+            "Cache-Control": "public, max-age=300",
+            "Content-Language": language,
+            "Vary": "Accept-Language",
+        }
+        return HttpResponse(document(language), content_type="application/json", headers=headers)
 
 
 class DocsView(PublicPage):

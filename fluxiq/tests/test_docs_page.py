@@ -1,5 +1,6 @@
 """The page to try the API: anyone may open it, and it needs nothing of other hosts."""
 
+import json
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -9,6 +10,7 @@ from django.urls import reverse
 
 from fluxiq.docs import document
 from fluxiq.tests.base import ApiTestCase
+from fluxiq.tests.openapi import Json, operations
 
 STATIC = "/static/"
 
@@ -41,6 +43,12 @@ def static_file(url: str) -> Path:
     found = finders.find(url.removeprefix(STATIC))
     assert isinstance(found, str), f"{url} is not there"
     return Path(found)
+
+
+def names(spec: Json) -> list[str]:
+    """What the document calls its operations and groups."""
+    summaries = [operation["summary"] for _, operation in operations(spec)]
+    return summaries + [text for tag in spec["tags"] for text in tag.values()]
 
 
 class DocsPageTests(ApiTestCase):
@@ -101,6 +109,32 @@ class DocsPageTests(ApiTestCase):
         assert response.status_code == 200
         assert response.headers["Content-Type"] == "application/json"
         assert response.content == document()
+
+    def test_operations_and_groups_are_named_in_portuguese_for_who_prefers_it(self) -> None:
+        for accepted, language, called in (
+            ("pt-BR,pt;q=0.9,en;q=0.8", "pt-br", "Emitir uma chave de API"),
+            ("pt", "pt-br", "Emitir uma chave de API"),
+            ("en, pt-BR;q=0.9", "en", "Issue an API key"),
+            ("ja, *;q=0.1", "en", "Issue an API key"),
+            ("\x00;;q=x", "en", "Issue an API key"),
+        ):
+            response = self.get("/openapi.json", HTTP_ACCEPT_LANGUAGE=accepted)
+            assert response.headers["Content-Language"] == language, accepted
+            assert "Accept-Language" in response.headers["Vary"]
+            assert called in names(response.json()), accepted
+
+    def test_no_operation_or_group_is_left_untranslated(self) -> None:
+        english, portuguese = (names(json.loads(document(each))) for each in ("en", "pt-br"))
+        assert len(english) == len(portuguese) > 50
+        assert not {*english} & {*portuguese}
+
+    def test_all_but_names_is_the_same_in_both_languages(self) -> None:
+        english, portuguese = (json.loads(document(each)) for each in ("en", "pt-br"))
+        for spec in (english, portuguese):
+            del spec["tags"]
+            for _, operation in operations(spec):
+                del operation["summary"], operation["tags"]
+        assert english == portuguese
 
     def test_the_document_may_be_kept_for_a_while_but_not_with_a_credential(self) -> None:
         assert self.get("/openapi.json").headers["Cache-Control"] == "public, max-age=300"
