@@ -12,6 +12,9 @@ from collections.abc import Mapping
 from typing import Any, Self
 
 from fluxiq.tests.engines import PROJECT
+from fluxiq.tests.waiting import wait_until
+
+SEALED_WITHIN = 15.0  # seconds, on a busy machine; a worker seals each second
 
 
 class Backstage:
@@ -46,6 +49,19 @@ class Backstage:
         answer = self._process.stdout.readline()
         assert answer, f"{name} ended the process"
         return json.loads(answer)
+
+
+def sealed(stage: Backstage) -> dict[str, Any]:
+    """What a verification tells once the workers have sealed everything: the trail is whole."""
+    report: dict[str, Any] = {}
+
+    def nothing_waits() -> bool:
+        report.update(stage.do("verify_trail"))
+        assert not report["faults"], report
+        return not report["waiting"]
+
+    wait_until(nothing_waits, "the sealing of all", seconds=SEALED_WITHIN, pause=0.1)
+    return report
 
 
 def main() -> None:

@@ -184,10 +184,14 @@ def refusals_counted() -> int:
     return sum(counts) + sum(told)
 
 
-def write_late(until: str) -> str:
-    """Write an event in a transaction that ends once that file is there; the event's id."""
+def write_late(begun: str, until: str) -> str:
+    """Write an event in a transaction that ends once a file is there; the event's id.
+
+    That it is written, and not yet committed, the file `begun` tells.
+    """
     with transaction.atomic():
         event = audit.record(audit.Kind.STAFF_ACTION, object_id="late")
+        Path(begun).touch()
         while not Path(until).exists():
             time.sleep(0.01)
     return event.id

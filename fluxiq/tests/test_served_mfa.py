@@ -1,7 +1,6 @@
 """Second factors on real workers: what must happen once, or hold at once, does."""
 
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +13,7 @@ import pytest
 from fluxiq.tests.backstage import Backstage
 from fluxiq.tests.factories import Phone
 from fluxiq.tests.served import ENGINES, NO_LIMITS, Answer, Service, serving
+from fluxiq.tests.waiting import wait_until
 
 pytestmark = pytest.mark.engine
 
@@ -169,7 +169,7 @@ def test_no_session_without_the_factor_outlives_its_confirmation(stage: Stage) -
 
         with ThreadPoolExecutor(4) as pool:
             running = [pool.submit(keep_signing_in, person, stop, tokens) for _ in range(4)]
-            time.sleep(0.3)
+            wait_until(lambda tokens=tokens: len(tokens) >= 4, "sign-ins")  # type: ignore[misc]
             person.enrol()
             stop.set()
         for each in running:

@@ -7,26 +7,24 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import psycopg
 import pytest
 
 from fluxiq.audit.tests.test_retention import grants
-from fluxiq.tests.backstage import Backstage
+from fluxiq.tests.backstage import Backstage, sealed
 from fluxiq.tests.engines import PROJECT
 from fluxiq.tests.served import ENGINES, NO_LIMITS, Service, manage, serving
 from fluxiq.tests.test_served_usage import workers
+from fluxiq.tests.waiting import wait_until
 
 pytestmark = pytest.mark.engine
 
 WRITERS = 8
 EACH = 40
-SEALED_WITHIN = 15.0  # seconds, on a busy machine; a worker seals each second
 
 
 @pytest.fixture(scope="module", params=ENGINES)
@@ -41,18 +39,6 @@ def stage(service: Service) -> Iterator[Backstage]:
     """A process beside the workers, which verifies and writes."""
     with Backstage(service.environment) as process:
         yield process
-
-
-def sealed(stage: Backstage) -> dict[str, Any]:
-    """What a verification tells once the workers have sealed everything: the trail is whole."""
-    deadline = time.monotonic() + SEALED_WITHIN
-    while True:
-        report: dict[str, Any] = stage.do("verify_trail")
-        assert not report["faults"], report
-        if not report["waiting"]:
-            return report
-        assert time.monotonic() < deadline, report
-        time.sleep(0.1)
 
 
 def test_many_writers_and_sealers_make_one_unbroken_chain(
@@ -74,10 +60,10 @@ def test_an_event_that_commits_late_is_sealed_after_those_that_came_meanwhile(
 ) -> None:
     if "sqlite" in service.environment["DATABASE_URL"]:
         pytest.skip("SQLite has one writer at a time")
-    go = tmp_path / "go"
+    begun, go = tmp_path / "begun", tmp_path / "go"
     with Backstage(service.environment) as process, ThreadPoolExecutor(1) as pool:
-        late = pool.submit(process.do, "write_late", until=str(go))
-        time.sleep(0.3)
+        late = pool.submit(process.do, "write_late", begun=str(begun), until=str(go))
+        wait_until(begun.exists, "the late event")
         service.sign_in()  # not held up by it
         before = sealed(stage)["sound"]
         go.touch()
@@ -167,10 +153,7 @@ def test_refusals_are_told_by_all_workers_as_one(service: Service, stage: Backst
     token = service.sign_in(2)["access_token"]  # the operator
     for _ in range(12):
         assert service.call("GET", "/api/v1/users", token).status == 403
-    deadline = time.monotonic() + SEALED_WITHIN
-    while (counted := stage.do("refusals_counted")) != 12:
-        assert time.monotonic() < deadline, counted
-        time.sleep(0.1)
+    wait_until(lambda: stage.do("refusals_counted") == 12, "twelve refusals", pause=0.1)
 
 
 def test_the_retention_role_prunes_what_was_exported_and_nobody_else(

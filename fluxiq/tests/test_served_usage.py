@@ -17,6 +17,7 @@ import pytest
 
 from fluxiq.counters.naming import tag_of
 from fluxiq.tests.served import ENGINES, NO_LIMITS, Service, serving
+from fluxiq.tests.waiting import wait_until
 
 pytestmark = pytest.mark.engine
 
@@ -156,10 +157,7 @@ def test_who_holds_a_key_keeps_the_last_use_of_no_other_from_being_noted(service
         connection.execute("UPDATE authn_apikey SET name = name WHERE id = %s", [held["id"]])
         flusher = threading.Thread(target=service.manage, args=("flush_usage",))
         flusher.start()
-        deadline = time.monotonic() + 20
-        while not is_noted(other):
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        wait_until(lambda: is_noted(other), "the other key's use")
         assert not is_noted(held)
     flusher.join()
     assert is_noted(held)

@@ -3,7 +3,6 @@
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, ClassVar
@@ -14,6 +13,7 @@ from django.utils.module_loading import import_string
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from fluxiq.tests.served import EMBEDDED, NO_LIMITS, serving
+from fluxiq.tests.waiting import wait_until
 
 TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 
@@ -80,10 +80,7 @@ def test_each_request_is_a_trace_with_its_steps_and_no_secret(collector: Collect
         accounts = service.call("GET", "/api/v1/accounts", key, headers=parent)
         pair = service.sign_in()
         service.call("GET", f"/api/v1/merchants/{key}", key)
-        deadline = time.monotonic() + 10
-        while len([s for s in collector.spans if s.kind == 2]) < 4:
-            assert time.monotonic() < deadline, collector.spans
-            time.sleep(0.05)
+        wait_until(lambda: len([s for s in collector.spans if s.kind == 2]) >= 4, "four spans")
         secrets = [key, *pair.values(), service.demo["users"][0]["password"]]
         secrets.append(service.demo["users"][0]["document"])
     assert Receiver.paths == {"/v1/traces"}
