@@ -152,6 +152,20 @@ class Reader:
         return done.stdout
 
 
+def follow(page: Path, reader: Reader) -> None:
+    """Do what a page tells to run, and hold what is printed to what it shows."""
+    for block in blocks(page):
+        if block.language not in RUNNABLE or block.why_not is not None:
+            continue
+        try:
+            printed = reader.run(block)
+        except Exception as error:
+            error.add_note(f"in {block}:\n{block.source}")
+            raise
+        if block.shows is not None:
+            assert agrees(block.shows, printed), f"{block} shows {block.shows}, not {printed}"
+
+
 def _find_curl() -> str:
     """The path of curl. Raises EngineUnavailable."""
     path = shutil.which("curl")
