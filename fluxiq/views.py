@@ -1,6 +1,6 @@
 """The base of every view of the API: what it declares, and the few words it is written in."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any, ClassVar, NoReturn, TypeVar
 
@@ -89,6 +89,21 @@ class ApiView(APIView):
         paginator = Cursor()
         found = paginator.paginate_queryset(rows, self.request, view=self)
         return paginator.get_paginated_response(serializer(found, many=True).data)
+
+    def whole_list(self, newest: Callable[[int], list[Any] | None]) -> Response | None:
+        """A list that ends on its first page, without the work of cursors; None where it does not.
+
+        `newest` is given a number of rows and finds so many, as they are shown, or None where it
+        cannot.
+        """
+        if Cursor.cursor_query_param in self.request.query_params:
+            return None
+        self.request._request.get_host()  # a Host that is not ours is refused, as by other pages
+        limit = Cursor().get_page_size(self.request)
+        shown = newest(limit + 1)
+        if shown is None or len(shown) > limit:
+            return None
+        return Response({"data": shown, "meta": {"next": None, "previous": None}})
 
 
 class SoleRepresentation:

@@ -10,7 +10,6 @@ from rest_framework.response import Response
 
 from fluxiq import ids
 from fluxiq.errors import Conflict, Forbidden, NotFound
-from fluxiq.pagination import Cursor
 from fluxiq.schema import OF_MERCHANT, PAGE, enveloped, extended, paged
 from fluxiq.scopes import Scope
 from fluxiq.views import ApiView, data, no_content
@@ -83,20 +82,14 @@ class AccountListView(ApiView):
         responses={200: paged(AccountSerializer), 404: NotFound},
     )
     def get(self, request: Request) -> Response:
-        query = request.query_params
-        merchant_ids = merchants_listed(
-            self.principal, Scope.ACCOUNTS_READ, query.get("merchant_id")
-        )
-        if merchant_ids is not None and "cursor" not in query:
-            request._request.get_host()  # a Host that is not ours is refused, as by other pages
-            limit = Cursor().get_page_size(request)
-            shown = PaymentAccount.objects.newest_shown(merchant_ids, limit + 1)
-            if shown is not None and len(shown) <= limit:
-                return Response({"data": shown, "meta": {"next": None, "previous": None}})
-        rows = PaymentAccount.objects.listed_for(
-            self.principal, Scope.ACCOUNTS_READ, query.get("merchant_id")
-        )
-        return self.page(rows, AccountSerializer)
+        asked = (self.principal, Scope.ACCOUNTS_READ, request.query_params.get("merchant_id"))
+        merchant_ids = merchants_listed(*asked)
+        if merchant_ids is not None:
+            accounts = PaymentAccount.objects
+            whole = self.whole_list(lambda count: accounts.newest_shown(merchant_ids, count))
+            if whole is not None:
+                return whole
+        return self.page(PaymentAccount.objects.listed_for(*asked), AccountSerializer)
 
     @extend_schema(
         operation_id="createAccount",
