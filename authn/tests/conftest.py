@@ -1,7 +1,11 @@
 """What several test files of this folder share."""
 
+import time
+from types import SimpleNamespace
+
 import pytest
 
+from authn.client import api
 from authn.tests.asking import Ask, ask_async, ask_sync
 
 
@@ -10,3 +14,16 @@ def ask(request: pytest.FixtureRequest) -> Ask:
     """Either verifier."""
     asks: Ask = request.param
     return asks
+
+
+@pytest.fixture
+def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The waits that were asked for, none of which is waited: the clock is put on instead."""
+    asked: list[float] = []
+    clock = SimpleNamespace(
+        time=time.time,
+        monotonic=lambda: time.monotonic() + sum(asked),
+        sleep=asked.append,
+    )
+    monkeypatch.setattr(api, "time", clock)
+    return asked

@@ -1,4 +1,4 @@
-"""authn.client.drf and authn.client.django: views whose callers are asked about."""
+"""authn.client.drf: views whose callers are asked about, and what they declare to need."""
 
 import json
 from collections.abc import Iterator
@@ -6,63 +6,25 @@ from typing import Any
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
-from django.http import HttpRequest, HttpResponse
 from django.test import RequestFactory, override_settings
 from rest_framework.exceptions import APIException, AuthenticationFailed
-from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView, exception_handler
 
-from authn.client import Grant, Refused
-from authn.client import django as fluxiq
-from authn.client.drf import DeclaredPermissions, GatewayAuthentication, VerifyAuthentication
-from authn.tests.stub import LIMITS, UNAUTHORIZED, Stub, error, granted, http
+from authn.client import Grant
+from authn.client.drf import DeclaredPermissions
+from authn.tests.guarded import HEADERS, PixView, Plain, call, granting
+from authn.tests.stub import UNAUTHORIZED, Stub, granted, http
 from fluxiq.tests.engines import free_port
 
 pytestmark = pytest.mark.engine  # no database is touched: once is enough
-
-HEADERS = {name.replace("_", "-"): value for name, value in LIMITS.items()}
-
-
-class Plain(APIView):
-    """As a service has it that sets nothing: DRF's own defaults, not this project's."""
-
-    renderer_classes = [JSONRenderer]
-    authentication_classes: Any = [VerifyAuthentication]
-    permission_classes: Any = [DeclaredPermissions]
-
-    def get_exception_handler(self) -> Any:
-        return exception_handler
-
-    def get(self, request: Request, **kwargs: str) -> Response:
-        caller: Any = request.user
-        return Response({"data": {"by": str(caller), "kind": caller.kind}})
-
-    post = put = get
-
-
-class PixView(Plain):
-    required_permissions: Any = {"GET": ["pix:read"], "POST": ["pix:read", "pix:write"]}
 
 
 @pytest.fixture
 def stub() -> Iterator[Stub]:
     """The authentication service: grants pix:read and pix:write at mer_1."""
-    with (
-        Stub(granted("pix:read pix:write")) as running,
-        override_settings(FLUXIQ_AUTH_URL=running.url, FLUXIQ_AUTH_TIMEOUT=1),
-    ):
+    with granting() as running:
         yield running
-        fluxiq.verifier().close()
-
-
-def call(view: Any, method: str = "POST", kwargs: Any = None, **headers: Any) -> Any:
-    """The rendered answer of a view to a call with a key."""
-    headers.setdefault("HTTP_AUTHORIZATION", "Bearer key")
-    request = RequestFactory().generic(method, "/pix?access_token=key", **headers)
-    response = getattr(view, "as_view", lambda: view)()(request, **(kwargs or {}))
-    return response.render() if hasattr(response, "render") else response
 
 
 class TestVerifyAuthentication:
@@ -207,102 +169,3 @@ class TestDeclaredPermissions:
         with pytest.raises(APIException) as raised:
             DeclaredPermissions().has_permission(requests[1], view)
         assert raised.value.status_code == 403
-
-
-GATEWAY = {
-    "REMOTE_ADDR": "10.0.0.3",
-    "HTTP_X_AUTH_KIND": "user",
-    "HTTP_X_AUTH_SUBJECT": "usr_1",
-    "HTTP_X_AUTH_MERCHANTS": "mer_1,mer_2",
-    "HTTP_X_AUTH_PERMISSIONS": "pix:read pix:write",
-}
-
-
-class BehindGateway(PixView):
-    authentication_classes: Any = [GatewayAuthentication]
-
-
-@pytest.fixture
-def gateways(settings: Any) -> None:
-    """A network in which gateways stand."""
-    settings.FLUXIQ_GATEWAYS = ["10.0.0.0/24", "::1"]
-
-
-@pytest.mark.usefixtures("gateways")
-class TestGatewayAuthentication:
-    def test_a_gateways_word_is_taken(self) -> None:
-        response = call(BehindGateway, **GATEWAY)
-        assert json.loads(response.content) == {"data": {"by": "usr_1", "kind": "user"}}
-
-    @pytest.mark.parametrize("peer", ["10.0.1.3", "", "unix:", "203.0.113.9"])
-    def test_nobody_elses_is(self, peer: str) -> None:
-        response = call(BehindGateway, **{**GATEWAY, "REMOTE_ADDR": peer})
-        assert (response.status_code, response.content) == (401, UNAUTHORIZED)
-        assert response.headers["WWW-Authenticate"] == "Bearer"
-
-    def test_nor_is_it_where_no_gateway_is_named(self) -> None:
-        with override_settings(FLUXIQ_GATEWAYS=[]):
-            assert call(BehindGateway, **GATEWAY).status_code == 401
-
-    def test_a_call_that_it_did_not_ask_about_is_401(self) -> None:
-        assert call(BehindGateway, **{**GATEWAY, "HTTP_X_AUTH_SUBJECT": ""}).status_code == 401
-
-    def test_what_the_view_needs_must_be_held(self) -> None:
-        response = call(BehindGateway, **{**GATEWAY, "HTTP_X_AUTH_PERMISSIONS": "pix:read"})
-        assert response.status_code == 403
-        assert json.loads(response.content)["error"]["required_permission"] == "pix:write"
-
-    def test_and_at_the_merchant_of_the_url(self) -> None:
-        for merchant_id, status in (("mer_2", 200), ("mer_3", 403)):
-            kwargs = {"merchant_id": merchant_id}
-            assert call(BehindGateway, kwargs=kwargs, **GATEWAY).status_code == status
-
-    @pytest.mark.parametrize("gateways", ["10.0.0.0/24", ["gateway"], ["10.0.0.1/24"]])
-    def test_gateways_that_are_no_networks_are_an_error(self, gateways: Any) -> None:
-        with override_settings(FLUXIQ_GATEWAYS=gateways), pytest.raises(ImproperlyConfigured):
-            call(BehindGateway, **GATEWAY)
-
-
-class TestRequire:
-    def test_a_plain_view_is_guarded(self, stub: Stub) -> None:
-        @fluxiq.require("pix:read", "pix:write")
-        def charges(request: HttpRequest, merchant_id: str) -> HttpResponse:
-            return HttpResponse(request.fluxiq.subject)  # type: ignore[attr-defined]
-
-        response = call(charges, kwargs={"merchant_id": "mer_1"})
-        assert (response.status_code, response.content) == (200, b"key_1")
-        assert {name: response.headers[name] for name in HEADERS} == HEADERS
-        assert stub.seen[0].query == [
-            ("permission", "pix:read"), ("permission", "pix:write"), ("merchant_id", "mer_1"),
-        ]  # fmt: skip
-
-    def test_who_is_refused_never_reaches_it(self, stub: Stub) -> None:
-        reached = []
-
-        @fluxiq.require("pix:write")
-        def charges(request: HttpRequest) -> HttpResponse:
-            reached.append(request)
-            return HttpResponse()
-
-        stub.reply = lambda seen: error(403, "FORBIDDEN", required_permission="pix:write")
-        response = call(charges)
-        assert response.status_code == 403
-        assert json.loads(response.content)["error"]["required_permission"] == "pix:write"
-        assert not reached
-
-    def test_an_async_view_is_refused_at_once(self) -> None:
-        with pytest.raises(TypeError):
-
-            @fluxiq.require("pix:write")  # type: ignore[type-var]
-            async def charges(request: HttpRequest) -> HttpResponse:
-                return HttpResponse()
-
-    def test_a_view_may_ask_by_itself(self, stub: Stub) -> None:
-        request = RequestFactory().get("/", HTTP_AUTHORIZATION="Bearer key")
-        assert fluxiq.verify(request, ("pix:read",)).subject == "key_1"
-        stub.reply = lambda seen: http(401, UNAUTHORIZED, WWW_Authenticate="Bearer")
-        with pytest.raises(Refused) as raised:
-            fluxiq.verify(request, ("pix:read",))
-        response = fluxiq.answer(raised.value)
-        assert (response.status_code, response.content) == (401, UNAUTHORIZED)
-        assert response.headers["WWW-Authenticate"] == "Bearer"

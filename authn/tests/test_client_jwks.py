@@ -1,45 +1,19 @@
-"""authn.client.jwks: access tokens verified by published keys."""
+"""authn.client.jwks: published keys are fetched once, kept for a while, and renewed."""
 
-import json
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import jwt
 import pytest
-from django.test import override_settings
 
-from authn import signing
-from authn.client import Refused, jwks
+from authn.client import jwks
 from authn.client.jwks import TokenVerifier
-from authn.tests.stub import UNAUTHORIZED, Seen, Stub, error, granted, http
-from authn.tests.test_signing import PRIVATE, b64, claims, forge, pem
+from authn.tests.published import RING, document, published, status, token
+from authn.tests.stub import Seen, Stub, error, granted, http
 
 pytestmark = pytest.mark.engine  # no database is touched: once is enough
-
-RING = ",".join(f"{alg.lower()}-1:{alg}:{pem(private)}" for alg, private in PRIVATE.items())
-KIDS = {alg: f"{alg.lower()}-1" for alg in PRIVATE}
-
-
-def published(ring: str = RING) -> dict[str, Any]:
-    """What the service publishes of a ring."""
-    with override_settings(JWT_SIGNING_KEYS=ring):
-        return signing.jwks()
-
-
-def document(keys: dict[str, Any], **headers: str) -> bytes:
-    """The answer with these keys."""
-    headers.setdefault("Cache_Control", "public, max-age=300")
-    return http(200, json.dumps(keys).encode(), **headers)
-
-
-def token(alg: str = "ES256", headers: Any = None, key: Any = None, **changes: Any) -> str:
-    """An access token of these claims, as the service signs it."""
-    says = {"kid": KIDS.get(alg, "?"), "typ": "at+jwt", **(headers or {})}
-    payload = {name: value for name, value in claims(**changes).items() if value is not None}
-    return jwt.encode(payload, key or PRIVATE[alg], algorithm=alg, headers=says)
 
 
 class Clock:
@@ -71,91 +45,6 @@ def stub() -> Iterator[Stub]:
 def verifier(stub: Stub) -> TokenVerifier:
     """A verifier that knows nothing yet."""
     return TokenVerifier(stub.url, timeout=0.5)
-
-
-def status(verifier: TokenVerifier, encoded: str | None) -> int:
-    """200, or the status of the refusal."""
-    try:
-        verifier.verify(None if encoded is None else f"Bearer {encoded}")
-        return 200
-    except Refused as refused:
-        refusal = refused
-    if refusal.status == 401:
-        assert refusal.body == UNAUTHORIZED
-        assert refusal.headers["WWW-Authenticate"] == "Bearer"
-    return refusal.status
-
-
-class TestTokens:
-    @pytest.mark.parametrize("alg", PRIVATE)
-    def test_an_authentic_one_tells_whose_it_is(self, verifier: TokenVerifier, alg: str) -> None:
-        now = int(time.time())
-        found = verifier.verify(f"bearer {token(alg, iat=now, exp=now + 900)}")
-        assert (found.subject, found.session_id, found.token_id) == ("usr_1", "ses_1", "j")
-        assert (found.issued_at, found.expires_at) == (now, now + 900)
-
-    @pytest.mark.parametrize(
-        "changes",
-        [
-            {"exp": 1}, {"exp": None}, {"exp": "9999999999"}, {"exp": 9e9}, {"exp": True},
-            {"iat": None}, {"iat": int(time.time()) + 3600}, {"iat": 1.5}, {"nbf": 9_999_999_999},
-            {"iss": "other"}, {"iss": None}, {"aud": "fluxiq/refresh"}, {"aud": None},
-            {"aud": ["fluxiq", "other"]}, {"token_type": "refresh"}, {"token_type": None},
-            {"sub": None}, {"sub": ""}, {"sid": None}, {"sid": ""}, {"jti": None}, {"jti": ""},
-        ],
-    )  # fmt: skip
-    def test_one_whose_claims_do_not_say_so_is_401(
-        self, verifier: TokenVerifier, changes: dict[str, Any]
-    ) -> None:
-        assert status(verifier, token()) == 200
-        assert status(verifier, token(**changes)) == 401
-
-    def test_five_seconds_are_forgiven(self, verifier: TokenVerifier) -> None:
-        now = int(time.time())
-        assert status(verifier, token(exp=now - 3)) == 200
-        assert status(verifier, token(exp=now - 7)) == 401
-
-    @pytest.mark.parametrize(
-        "headers",
-        [{"typ": "rt+jwt"}, {"typ": "JWT"}, {"kid": "nobody"}, {"kid": "eddsa-1"},
-         {"jku": "http://evil.example/jwks"}, {"crit": ["exp"]}, {"x5u": "x"}],
-    )  # fmt: skip
-    def test_one_with_another_header_is_401(
-        self, verifier: TokenVerifier, headers: dict[str, Any]
-    ) -> None:
-        assert status(verifier, token(headers=headers)) == 401
-
-    def test_the_algorithm_is_the_keys_and_not_the_tokens(self, verifier: TokenVerifier) -> None:
-        public = json.dumps(published()["keys"][0])
-        confused = forge({"alg": "HS256", "kid": "es256-1", "typ": "at+jwt"}, secret=public)
-        assert status(verifier, confused) == 401
-        header = b64(json.dumps({"alg": "none", "kid": "es256-1", "typ": "at+jwt"}).encode())
-        payload = token().split(".")[1]
-        assert status(verifier, f"{header}.{payload}.") == 401
-        assert status(verifier, f"{header}.{payload}.AA") == 401
-
-    def test_one_signed_by_another_key_is_401(self, verifier: TokenVerifier) -> None:
-        other = jwt.algorithms.ECAlgorithm.from_jwk(
-            '{"kty":"EC","crv":"P-256","x":"MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4",'
-            '"y":"4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM",'
-            '"d":"870MB6gfuTJ4HtUnUvYMyJpr5eUZNP4Bk43bVdj3eAE"}'
-        )
-        assert status(verifier, token(key=other)) == 401
-
-    @pytest.mark.parametrize(
-        "encoded",
-        [None, "", "x", "a.b.c", "..", "sk_live_0123456789ABCDEFGHIJKLMNOPQRSTUV28hqg7",
-         b64(b"[" * 2500) + ".e30.AA", b64(b"\xff") + ".e30.AA", b64(b"{}") + ".e30.AA",
-         b64(b'"x"') + ".e30.AA", "a" * 100_000, token() + "=", token() + ".e30", " " + token()],
-    )  # fmt: skip
-    def test_junk_is_401(self, verifier: TokenVerifier, encoded: str | None) -> None:
-        assert status(verifier, encoded) == 401
-
-    def test_another_scheme_is_401(self, verifier: TokenVerifier) -> None:
-        for header in (f"Basic {token()}", token(), f"Bearer  {token()}", f"Bearer {token()}, x"):
-            with pytest.raises(Refused) as raised:
-                verifier.verify(header)
-            assert raised.value.status == 401
 
 
 class TestKeys:

@@ -5,7 +5,7 @@ from typing import Any
 
 from django.test import Client, override_settings
 
-from authn.tests.test_signing import PRIVATE, pem
+from authn.tests.tokens import PRIVATE, pem
 
 PATH = "/.well-known/jwks.json"
 RING = ",".join(f"{alg.lower()}-1:{alg}:{pem(private)}" for alg, private in PRIVATE.items())

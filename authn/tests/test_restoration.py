@@ -1,67 +1,20 @@
-"""After a restore: what was taken away since the backup is taken away again.
+"""After a restore: what was taken away since the backup is taken away again."""
 
-The backup is a savepoint, and the restore goes back to it: only the exports are left.
-"""
-
-import itertools
-import json
-import tempfile
-from collections.abc import Callable
 from datetime import timedelta
-from pathlib import Path
-from typing import Any
 
-import pytest
 from django.contrib.auth.models import Group
-from django.db import transaction
 from django.utils import timezone
 
 from authn import done_again, passwords, restoration
 from authn.mfa import factors
 from authn.models import ApiKey, RecoveryCode
-from authn.tests.commands import CommandTestCase
-from fluxiq.audit import export, verification
+from authn.tests.restored import FRESH, PASSWORD, RestorationCase
 from fluxiq.audit.models import AuditEvent, Kind, record
-from fluxiq.errors import Conflict
 from fluxiq.tests.factories import enrol, issue_key
 from merchants.models import Membership, Merchant
 
-PASSWORD = "a password that was known"
-FRESH = "a password that nobody knew"
 
-
-class RestorationTests(CommandTestCase):
-    def setUp(self) -> None:
-        super().setUp()
-        directory = tempfile.TemporaryDirectory(prefix="fluxiq-replay-")
-        self.addCleanup(directory.cleanup)
-        self.directory = Path(directory.name)
-        self.names = (f"{number:03}" for number in itertools.count())
-        self.export()
-
-    def export(self) -> Path:
-        """A new export of what has come since the last."""
-        path = self.directory / next(self.names)
-        export.export(path)
-        return path
-
-    def lost(self, *changes: Callable[[], object]) -> Path:
-        """Do this after a backup, export, and restore the backup: the export."""
-        backup = transaction.savepoint()
-        for change in changes:
-            change()
-        path = self.export()
-        transaction.savepoint_rollback(backup)
-        for user in (self.olga, self.mario, self.otto, self.ana, self.root, self.sam):
-            user.refresh_from_db()
-        self.bakery.refresh_from_db()
-        return path
-
-    def sign_in_with(self, password: str) -> Any:
-        """Olga's sign-in."""
-        body = {"document": self.olga.document, "password": password}
-        return self.post("/auth/login", None, body)
-
+class RestorationTests(RestorationCase):
     def test_a_key_revoked_since_the_backup_is_revoked_again(self) -> None:
         api_key, secret = issue_key(self.bakery)
         _, other = issue_key(self.bakery)
@@ -261,10 +214,6 @@ class RestorationTests(CommandTestCase):
         self.bakery.refresh_from_db()
         assert not self.bakery.is_suspended
 
-    def test_without_an_export_there_is_nothing_to_replay(self) -> None:
-        with pytest.raises(Conflict, match="No export was named"):
-            restoration.replay([])
-
     def test_what_was_made_since_is_told_as_lost(self) -> None:
         made: list[ApiKey] = []
 
@@ -277,86 +226,7 @@ class RestorationTests(CommandTestCase):
         assert result.lost == {"api_key.issued": [made[0].id]}
         assert result.done_again == 0
 
-    def test_a_second_replay_does_nothing_again(self) -> None:
-        passwords.reset(self.olga, PASSWORD)
-        self.export()
-        path = self.lost(lambda: passwords.reset(self.olga, FRESH))
-        restoration.replay([path])
-        self.olga.refresh_from_db()
-        passwords.reset(self.olga, "a third password of mine")
-        assert restoration.replay([path]).events == 0
-        self.olga.refresh_from_db()
-        assert self.olga.has_usable_password()
-
-    def test_several_exports_are_replayed_in_their_order(self) -> None:
-        api_key, secret = issue_key(self.bakery)
-        paths: list[Path] = []
-        last = self.lost(
-            self.mario.deactivate,
-            lambda: paths.append(self.export()),
-            api_key.revoke,
-        )
-        with pytest.raises(Conflict, match="after the end of the backup"):
-            restoration.replay([last])
-        self.data(self.get("/accounts", secret))
-        result = restoration.replay([paths[0], last])
-        assert result.done_again == 2
-        self.assert_unauthorized(self.get("/accounts", secret))
-
-    def test_an_export_that_was_changed_is_not_believed(self) -> None:
-        api_key, secret = issue_key(self.bakery)
-        path = self.lost(api_key.revoke, self.mario.deactivate)
-        lines = path.read_text().splitlines()
-        for number, line in enumerate(lines):
-            if "user.deactivated" in line:
-                lines[number] = line.replace(self.mario.id, self.olga.id)
-        path.write_text("\n".join(lines) + "\n")
-        with pytest.raises(Conflict, match="not whole"):
-            restoration.replay([path])
-        self.data(self.get("/accounts", secret))
-
-    def test_the_trail_stays_whole_and_tells_of_the_replay(self) -> None:
-        api_key, _ = issue_key(self.bakery)
-        path = self.lost(api_key.revoke)
-        last = json.loads(path.read_text().splitlines()[-1])["checkpoint"]
-        restoration.replay([path])
-        told = AuditEvent.objects.get(kind=Kind.TRAIL_REPLAYED).after
-        assert (told["position"], told["digest"]) == (last["position"], last["digest"])
-        self.export()
-        assert verification.verify().fault_count == 0
-
-    def test_the_command_tells_all_of_it_and_ends_with_3_where_something_is_left(self) -> None:
-        api_key, _ = issue_key(self.bakery)
-        path = self.lost(api_key.revoke)
-        stdout, _ = self.run_command("replay_audit_log", str(path))
-        assert stdout == (
-            "1 events that the database does not hold; 1 done again. 0 sessions ended, and 0 of"
-            " the staff console.\n"
-        )
-        path = self.lost(lambda: passwords.reset(self.olga, FRESH))
-        stdout, _ = self.run_command("replay_audit_log", str(path))
-        assert stdout.splitlines()[1:] == [f"{self.olga.id}: has to set a new password"]
-        path = self.lost(issue_key(self.bakery)[0].revoke)
-        told = self.result("replay_audit_log", str(path))
-        assert (told["done_again"], told["passwords_withdrawn"], told["lost"]) == (1, [], {})
-        owner, principal = self.membership(self.olga), self.root_principal()
-        path = self.lost(
-            lambda: self.member(self.bakery, "Nina", "owner"), lambda: owner.end(principal)
-        )
-        assert self.refusal("replay_audit_log", str(path)) == "1 events are left to you"
-
-    def test_a_file_that_is_none_is_refused(self) -> None:
-        path = self.directory / "none"
-        assert "No such file" in self.refusal("replay_audit_log", str(path))
-        path.write_text("[]\n")
-        assert self.refusal("replay_audit_log", str(path)) == "line 1 is no object"
-
     def test_every_kind_of_event_was_thought_of(self) -> None:
         passed = done_again.PASSES
         assert passed | done_again.MAKES | set(done_again.AGAIN) == set(Kind)
         assert not passed & (done_again.MAKES | set(done_again.AGAIN))
-
-    def root_principal(self) -> Any:
-        """May change every role."""
-        self.sign_in(self.root)
-        return self.root.sessions.latest("id").principal()

@@ -16,7 +16,7 @@ from django.test import override_settings
 from rest_framework_simplejwt.exceptions import TokenBackendError
 
 from authn import signing
-from authn.tests.test_signing import BACKEND, PRIVATE, SECRET, claims, forge, pem
+from authn.tests.tokens import BACKEND, PRIVATE, SECRET, claims, forge, pem
 
 PUBLISHED = {"ES256": {"crv", "x", "y"}, "EdDSA": {"crv", "x"}, "RS256": {"n", "e"}}
 UNUSABLE = {

@@ -16,7 +16,7 @@ from joserfc.jwk import KeySet
 from authn.client import Refused
 from authn.client.jwks import TokenVerifier
 from authn.tests import examples
-from authn.tests.test_signing import BACKEND, PRIVATE, pem
+from authn.tests.tokens import BACKEND, PRIVATE, pem
 from fluxiq.tests.engines import require
 from fluxiq.tests.served import EMBEDDED, NO_LIMITS, Service, serving
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Locator, expect
 
-from authn.tests.test_signing import PRIVATE, pem
+from authn.tests.tokens import PRIVATE, pem
 from fluxiq.tests import documentation
 from fluxiq.tests.browser import Window, chromium, find_chromium, window
 from fluxiq.tests.documentation import PAGES, RUNNABLE, agrees, blocks
