@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from authn import keys
 from authn.models import ApiKey, Session
-from authn.tests.test_login import part
+from authn.tests.tokens import part
 from fluxiq.tests.base import ApiTestCase
 from fluxiq.tests.factories import issue_key
 

@@ -1,24 +1,15 @@
 """POST /api/v1/auth/login."""
 
-import base64
-import json
 from typing import Any
 
 from django.test import override_settings
 
 from accounts.models import User
 from authn.models import Session
+from authn.tests.tokens import part
 from fluxiq.audit.models import AuditEvent, Kind
 from fluxiq.tests.base import INVALID_LOGIN, ApiTestCase
 from fluxiq.tests.factories import PASSWORD, UserFactory
-
-
-def part(token: str, index: int) -> dict[str, Any]:
-    """The header (0) or the claims (1) of a token."""
-    segment = token.split(".")[index]
-    decoded: dict[str, Any] = json.loads(base64.urlsafe_b64decode(segment + "=="))
-    return decoded
-
 
 UNFIT: tuple[Any, ...] = (None, 12345678901, True, [], {}, "", "x" * 2000, "a\x00b", "\ud800")
 

@@ -10,7 +10,7 @@ from django.utils import timezone
 from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken, OutstandingToken
 
 from authn.models import Session
-from authn.tests.test_login import part
+from authn.tests.tokens import part
 from authn.tokens import RefreshToken
 from fluxiq.audit.models import AuditEvent, Kind
 from fluxiq.tests.base import ApiTestCase

@@ -13,7 +13,7 @@ from rest_framework_simplejwt.token_blacklist.models import OutstandingToken
 from accounts.models import User
 from authn import sessions
 from authn.models import Session
-from authn.tests.test_login import part
+from authn.tests.tokens import part
 from authn.tokens import AccessToken, RefreshToken, new_jti
 from fluxiq import origin
 from fluxiq.audit.models import AuditEvent, Kind

@@ -21,6 +21,13 @@ SECRET = "signing-key-of-the-tests-alone-0123456789"
 BACKEND = signing.RingTokenBackend(typ="at+jwt", audience="fluxiq")
 
 
+def part(token: str, index: int) -> dict[str, Any]:
+    """The header (0) or the claims (1) of a token."""
+    segment = token.split(".")[index]
+    decoded: dict[str, Any] = json.loads(base64.urlsafe_b64decode(segment + "=="))
+    return decoded
+
+
 def claims(**changes: Any) -> dict[str, Any]:
     """Claims of a good access token."""
     now = int(time.time())

@@ -9,7 +9,6 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Self
 
 from fluxiq.tests.gateways import Gateway, nginx_before_two
@@ -91,18 +90,11 @@ class Traffic:
         connection.close()
 
 
-def workers_of(service: Gunicorn) -> set[int]:
-    """The processes of a server's workers."""
-    pid = service.process.pid
-    listed = Path(f"/proc/{pid}/task/{pid}/children").read_text()
-    return {int(child) for child in listed.split()}
-
-
 def reload(server: Gunicorn) -> None:
     """SIGHUP, and wait until none of the workers is one of before."""
-    before = workers_of(server)
+    before = server.workers()
     os.kill(server.process.pid, signal.SIGHUP)
-    wait_until(lambda: bool(workers_of(server)) and not workers_of(server) & before, "new workers")
+    wait_until(lambda: bool(server.workers()) and not server.workers() & before, "new workers")
 
 
 class Pair:

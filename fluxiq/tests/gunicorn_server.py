@@ -49,6 +49,12 @@ class Gunicorn:
         assert self._process is not None, "not entered"
         return self._process
 
+    def workers(self) -> set[int]:
+        """The pids of its workers."""
+        master = self.process.pid
+        children = Path(f"/proc/{master}/task/{master}/children").read_text(encoding="ascii")
+        return {int(pid) for pid in children.split()}
+
     def log(self) -> str:
         """All that the server and its workers printed, also once they have stopped."""
         return self.process.log()

@@ -34,6 +34,12 @@ SECRETS = {
     "MFA_KEYS": "served-1:sealing-key-of-a-served-test-0123456789",
 }
 
+# What may come from a file, and stands in the open nowhere in deploy/.
+SECRET_NAMES = (
+    *(name for name in SECRETS if name != "DJANGO_SETTINGS_MODULE"),
+    *("DATABASE_URL", "REDIS_URL", "EMAIL_URL"),
+)
+
 # For tests of anything but the limits.
 NO_LIMITS = {
     "RATE_LIMIT_API_KEY": "1000000/m",

@@ -28,13 +28,12 @@ from fluxiq.tests.canaries import (
     OWNER_NAME,
     Walk,
     decoded,
-    misuse,
     needles,
     operations,
-    send_no_requests,
     walk_api,
 )
 from fluxiq.tests.canaries_console import STAFF, walk_console
+from fluxiq.tests.canaries_misused import misuse, send_no_requests
 from fluxiq.tests.engines import PROJECT
 from fluxiq.tests.served import EMBEDDED, NO_LIMITS, SECRETS, SERVERS, Service, serving
 

@@ -18,8 +18,7 @@ from fluxiq.tests.compose_secrets import make_secrets
 from fluxiq.tests.engines import PROJECT, EngineUnavailable, require
 from fluxiq.tests.image import USER, instructions
 from fluxiq.tests.postgres_server import database, shared_postgres
-from fluxiq.tests.served import SECRETS, manage
-from fluxiq.tests.test_environment import SECRETS as SECRET_NAMES
+from fluxiq.tests.served import SECRET_NAMES, SECRETS, manage
 from fluxiq.tests.valkey_server import start_valkey
 
 pytestmark = pytest.mark.once

@@ -18,8 +18,7 @@ from fluxiq.tests import jail
 from fluxiq.tests.engines import PROJECT, EngineUnavailable, Process, free_port, require
 from fluxiq.tests.image import USER, context
 from fluxiq.tests.postgres_server import database, shared_postgres
-from fluxiq.tests.served import SECRETS
-from fluxiq.tests.test_environment import SECRETS as SECRET_NAMES
+from fluxiq.tests.served import SECRET_NAMES, SECRETS
 
 DEPLOY = PROJECT / "deploy"
 

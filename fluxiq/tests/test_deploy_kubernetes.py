@@ -10,7 +10,7 @@ import yaml
 
 from fluxiq.tests.engines import PROJECT
 from fluxiq.tests.image import USER
-from fluxiq.tests.test_environment import SECRETS as SECRET_NAMES
+from fluxiq.tests.served import SECRET_NAMES
 
 pytestmark = pytest.mark.once
 

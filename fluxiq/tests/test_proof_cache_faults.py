@@ -8,8 +8,8 @@ import redis
 
 from fluxiq.tests.backstage import Backstage
 from fluxiq.tests.engines import require
+from fluxiq.tests.killing import API, WAYS, Asker, trial
 from fluxiq.tests.served import NO_LIMITS, SERVERS, serving
-from fluxiq.tests.test_proof_kill_switch import API, WAYS, Asker, trial
 from fluxiq.tests.valkey_server import start_valkey
 from fluxiq.tests.waiting import wait_until
 

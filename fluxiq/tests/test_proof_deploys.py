@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from fluxiq.tests.deploying import Pair, Traffic, pair, reload, workers_of
+from fluxiq.tests.deploying import Pair, Traffic, pair, reload
 from fluxiq.tests.served import NO_LIMITS, SERVERS, serving
 from fluxiq.tests.waiting import wait_until
 
@@ -56,10 +56,10 @@ def test_workers_that_retire() -> None:
     environment = {**NO_LIMITS, "WEB_MAX_REQUESTS": "1000"}
     with serving(SERVERS, environment, workers=4) as service:
         for keep_alive in (True, False):
-            before = workers_of(service.gunicorn)
+            before = service.gunicorn.workers()
             port, key = service.gunicorn.port, service.demo["key"]
             with Traffic(port, key, keep_alive=keep_alive) as traffic:
                 traffic.wait_for(REQUESTS)
-            wait_until(lambda: len(workers_of(service.gunicorn)) == len(before), "all workers")  # noqa: B023 - called here
-            assert not workers_of(service.gunicorn) & before
+            wait_until(lambda: len(service.gunicorn.workers()) == len(before), "all workers")  # noqa: B023 - called here
+            assert not service.gunicorn.workers() & before
             tell("max_requests 1000, 4 workers", traffic, keep_alive=keep_alive)

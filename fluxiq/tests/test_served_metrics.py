@@ -9,7 +9,6 @@ import subprocess
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -74,7 +73,7 @@ def test_n_requests_are_n_whoever_answers_and_whoever_is_killed(
         assert verified(found, status="200", kind="user") - verified(before) == 300
         assert verified(found, status="401", kind="anonymous") == 100
         assert value(found, "fluxiq_rate_limit_total", bucket="user", result="allowed") == 300
-    for killed in sorted(_workers(service))[:2]:
+    for killed in sorted(service.gunicorn.workers())[:2]:
         os.kill(killed, signal.SIGKILL)
 
     def are_replaced() -> bool:
@@ -87,12 +86,6 @@ def test_n_requests_are_n_whoever_answers_and_whoever_is_killed(
     assert value(scrape(port), "fluxiq_workers") == WORKERS
     assert ask(1) == 200
     assert verified(scrape(port), status="200", kind="user") == 301
-
-
-def _workers(service: Service) -> set[int]:
-    master = service.gunicorn.process.pid
-    children = Path(f"/proc/{master}/task/{master}/children").read_text()
-    return {int(pid) for pid in children.split()}
 
 
 def test_nothing_is_told_to_who_has_no_token(service: Service, port: int) -> None:

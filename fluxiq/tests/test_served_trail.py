@@ -14,11 +14,10 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from fluxiq.audit.tests.test_retention import grants
 from fluxiq.tests.backstage import Backstage, sealed
 from fluxiq.tests.engines import PROJECT
 from fluxiq.tests.served import ENGINES, NO_LIMITS, Service, manage, serving
-from fluxiq.tests.test_served_usage import workers
+from fluxiq.tests.trail import grants
 from fluxiq.tests.waiting import wait_until
 
 pytestmark = pytest.mark.engine
@@ -96,7 +95,7 @@ def test_a_worker_that_is_killed_loses_no_event_that_was_answered_for(
     with ThreadPoolExecutor(6) as pool:
         done = pool.map(issue, range(90))
         assert under_way.wait(20)
-        os.kill(workers(service)[0], signal.SIGKILL)
+        os.kill(min(service.gunicorn.workers()), signal.SIGKILL)
         list(done)
     assert len(lost) <= 6
     report = sealed(stage)
@@ -113,7 +112,7 @@ def test_a_sealer_that_is_killed_in_the_middle_leaves_the_chain_whole(
     service: Service, stage: Backstage
 ) -> None:
     before = sealed(stage)["sound"]
-    for worker in workers(service):
+    for worker in service.gunicorn.workers():
         os.kill(worker, signal.SIGSTOP)  # they leave the sealing to who is killed
     try:
         stage.do("write_events", threads=1, each=9, seals=False)
@@ -126,7 +125,7 @@ def test_a_sealer_that_is_killed_in_the_middle_leaves_the_chain_whole(
         report = stage.do("verify_trail")
         assert (report["faults"], report["waiting"]) == ([], 9)
     finally:
-        for worker in workers(service):
+        for worker in service.gunicorn.workers():
             os.kill(worker, signal.SIGCONT)
     report = sealed(stage)
     assert report["sound"] == before + 9

@@ -4,12 +4,10 @@ import http.client
 import os
 import signal
 import threading
-import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -98,13 +96,6 @@ class Load:
         return key["id"], OUTCOMES[status]
 
 
-def workers(service: Service) -> list[int]:
-    """The pids of gunicorn's workers."""
-    master = service.gunicorn.process.pid
-    children = Path(f"/proc/{master}/task/{master}/children").read_text(encoding="ascii")
-    return [int(pid) for pid in children.split()]
-
-
 def test_the_counts_are_what_the_clients_saw(service: Service) -> None:
     owner = Owner(service)
     keys = [owner.issue() for _ in range(3)]
@@ -170,7 +161,7 @@ def test_a_worker_that_is_killed_loses_no_answered_request(service: Service) -> 
     runner = threading.Thread(target=load.run, args=(180,))
     runner.start()
     assert load.under_way.wait(20)
-    os.kill(workers(service)[0], signal.SIGKILL)
+    os.kill(min(service.gunicorn.workers()), signal.SIGKILL)
     runner.join()
     service.manage("flush_usage")
     assert load.unanswered.total() <= THREADS
@@ -187,12 +178,8 @@ def test_a_worker_that_is_told_to_end_moves_what_waits(service: Service) -> None
     key = owner.issue()
     load = Load(service, key)
     load.run(30)
-    told = workers(service)[:2]  # the oldest, who counted
+    told = sorted(service.gunicorn.workers())[:2]  # the oldest, who counted
     for pid in told:
         os.kill(pid, signal.SIGTERM)
-    ended = threading.Event()
-    deadline = time.monotonic() + 20
-    while set(told) & set(workers(service)):
-        assert time.monotonic() < deadline
-        ended.wait(0.05)
+    wait_until(lambda: service.gunicorn.workers().isdisjoint(told), "their end", pause=0.05)
     assert owner.counts(key) == load.seen[key["id"]]

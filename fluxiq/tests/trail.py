@@ -1,9 +1,12 @@
 """The audit trail as only a test may treat it: past its triggers, as who holds the database can."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from django.db import connection
+
+from fluxiq.tests.engines import PROJECT
 
 TABLES = ("audit_auditevent", "audit_seal", "audit_checkpoint", "audit_prune")
 TRIGGERS = "SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND name GLOB 'audit_*'"
@@ -29,3 +32,14 @@ def triggers_off() -> Iterator[None]:
             yield
             for _, sql in triggers:
                 cursor.execute(sql)
+
+
+def grants() -> str:
+    """What the manual tells to run, so that the role may prune and nothing else."""
+    found = re.search(
+        r"```sql\n(CREATE ROLE fluxiq_retention.*?)```",
+        (PROJECT / "docs" / "operate.md").read_text(),
+        re.S,
+    )
+    assert found is not None
+    return found[1]

@@ -1,13 +1,17 @@
 """What the tests of the trail do to it."""
 
+import io
+import json
+import tempfile
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from django.db import connection
 from django.test import TestCase
 
 from fluxiq import ids
-from fluxiq.audit import chain, sealing, verification
+from fluxiq.audit import chain, export, exported, sealing, verification
 from fluxiq.audit.models import AuditEvent, Kind, record
 from fluxiq.audit.verification import Head, Report
 from fluxiq.tests.trail import triggers_off
@@ -65,3 +69,23 @@ class TrailTestCase(TestCase):
             *row.values(),
         )
         return event_id
+
+
+class ExportTestCase(TrailTestCase):
+    """Exports, to files that go with the test."""
+
+    def setUp(self) -> None:
+        directory = tempfile.TemporaryDirectory(prefix="fluxiq-export-")
+        self.addCleanup(directory.cleanup)
+        self.directory = Path(directory.name)
+
+    def export(self, name: str = "a", **options: Any) -> list[dict[str, Any]]:
+        """Export to a file of that name: its lines."""
+        path = self.directory / name
+        export.export(path, **options)
+        return [json.loads(line) for line in path.read_text().splitlines()]
+
+    def read(self, lines: list[dict[str, Any]], report: Report | None = None) -> Report:
+        """What a verification of these lines finds."""
+        text = "".join(json.dumps(line) + "\n" for line in lines)
+        return exported.verify(io.StringIO(text), report)

@@ -1,9 +1,6 @@
 """Exports hold everything, end with a checkpoint, and can be verified by themselves."""
 
 import io
-import json
-import tempfile
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,27 +8,8 @@ from django.test import override_settings
 
 from fluxiq.audit import chain, export, exported, sealing
 from fluxiq.audit.models import AuditEvent, Checkpoint, Kind
-from fluxiq.audit.tests.base import TrailTestCase
-from fluxiq.audit.verification import Report
+from fluxiq.audit.tests.base import ExportTestCase
 from fluxiq.errors import Conflict
-
-
-class ExportTestCase(TrailTestCase):
-    def setUp(self) -> None:
-        directory = tempfile.TemporaryDirectory(prefix="fluxiq-export-")
-        self.addCleanup(directory.cleanup)
-        self.directory = Path(directory.name)
-
-    def export(self, name: str = "a", **options: Any) -> list[dict[str, Any]]:
-        """Export to a file of that name: its lines."""
-        path = self.directory / name
-        export.export(path, **options)
-        return [json.loads(line) for line in path.read_text().splitlines()]
-
-    def read(self, lines: list[dict[str, Any]], report: Report | None = None) -> Report:
-        """What a verification of these lines finds."""
-        text = "".join(json.dumps(line) + "\n" for line in lines)
-        return exported.verify(io.StringIO(text), report)
 
 
 class ExportTests(ExportTestCase):

@@ -1,8 +1,6 @@
 """What is old and was exported is removed: below a checkpoint, by who may, and by nobody else."""
 
-import re
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 from unittest import mock
 
@@ -13,18 +11,11 @@ from django.utils import timezone
 
 from fluxiq.audit import chain, retention, sealing
 from fluxiq.audit.models import AuditEvent, Checkpoint, Kind, Prune, Seal
-from fluxiq.audit.tests.test_export import ExportTestCase
+from fluxiq.audit.tests.base import ExportTestCase
 from fluxiq.errors import Conflict
+from fluxiq.tests.trail import grants
 
 DAY = timedelta(days=1)
-OPERATE = Path(__file__).parents[3] / "docs" / "operate.md"
-
-
-def grants() -> str:
-    """What the manual tells to run, so that the role may prune and nothing else."""
-    found = re.search(r"```sql\n(CREATE ROLE fluxiq_retention.*?)```", OPERATE.read_text(), re.S)
-    assert found is not None
-    return found[1]
 
 
 class RetentionTestCase(ExportTestCase):
