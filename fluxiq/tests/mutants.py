@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -109,9 +109,33 @@ def run_mutmut(directory: Path, variables: Mapping[str, str], *arguments: str) -
     ).stdout  # fmt: skip
 
 
-def verdicts(directory: Path) -> list[Verdict]:
-    """What became of the mutants of each module, after a run in that copy."""
-    return [_verdict(directory, module) for module in options()["only_mutate"]]
+def shares(count: int) -> list[list[str]]:
+    """The modules, dealt into so many parts of about as many lines."""
+    parts: list[tuple[int, list[str]]] = [(0, []) for _ in range(count)]
+    lengths = {name: len((PROJECT / name).read_text().splitlines()) for name in _modules()}
+    for name in sorted(lengths, key=lambda name: -lengths[name]):
+        parts.sort(key=lambda part: part[0])
+        parts[0] = (parts[0][0] + lengths[name], [*parts[0][1], name])
+    return [names for _, names in parts]
+
+
+def _modules() -> list[str]:
+    names: list[str] = options()["only_mutate"]
+    return names
+
+
+def tried(directory: Path, modules: Sequence[str]) -> tuple[list[Verdict], str]:
+    """What became of these modules' mutants, in a copy made there, and the survivors as diffs."""
+    directory.mkdir()
+    copy_project(directory)
+    patterns = [f"{name.removesuffix('.py').replace('/', '.')}.*" for name in modules]
+    with environment() as variables:
+        # One at a time: they share the database and the counters.
+        run_mutmut(directory, variables, "run", "--max-children", "1", *patterns)
+        verdicts = [_verdict(directory, module) for module in modules]
+        survivors = [name for verdict in verdicts for name in verdict.survivors]
+        diffs = [run_mutmut(directory, variables, "show", name) for name in survivors]
+    return verdicts, "".join(diffs)
 
 
 def _verdict(directory: Path, module: str) -> Verdict:

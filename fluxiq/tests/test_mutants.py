@@ -32,3 +32,12 @@ def test_each_module_and_each_test_that_is_named_is_there() -> None:
     told = mutants.options()
     named = [*told["only_mutate"], *told["pytest_add_cli_args_test_selection"]]
     assert [name for name in named if not (PROJECT / name).is_file()] == []
+
+
+def test_each_module_is_in_one_share_and_none_is_much_the_larger() -> None:
+    shares = mutants.shares(2)
+    assert sorted(name for share in shares for name in share) == sorted(
+        mutants.options()["only_mutate"]
+    )
+    lines = [sum(len((PROJECT / name).read_text().splitlines()) for name in s) for s in shares]
+    assert max(lines) < 1.3 * min(lines)
