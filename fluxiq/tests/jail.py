@@ -76,17 +76,17 @@ def _make(jail: Jail, root: Path) -> None:
                 inside.symlink_to(entry.readlink())
     if not sys.base_prefix.startswith("/usr"):
         _bind(sys.base_prefix, root / sys.base_prefix.lstrip("/"))
-    for target, source in jail.binds.items():
-        _bind(source, root / target.lstrip("/"))
-    python = root / BASE.lstrip("/")
-    python.mkdir(parents=True, exist_ok=True)
-    if not (python / "python").is_symlink():
-        (python / "python").symlink_to(Path(sys.executable).resolve())
     _system(root)
     for target in jail.empty:
         path = root / target.lstrip("/")
         path.mkdir(parents=True, exist_ok=True)
         _mount("-t", "tmpfs", "-o", "mode=1777,size=64m,nosuid,nodev", "none", str(path))
+    for target, source in jail.binds.items():  # which may lie below one that is empty else
+        _bind(source, root / target.lstrip("/"))
+    python = root / BASE.lstrip("/")
+    python.mkdir(parents=True, exist_ok=True)
+    if not (python / "python").is_symlink():
+        (python / "python").symlink_to(Path(sys.executable).resolve())
     _mount("-o", "remount,bind,ro", str(root / "dev"))
     if not jail.writable:
         _mount("-o", "remount,bind,ro", str(root))

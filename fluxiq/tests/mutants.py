@@ -103,10 +103,15 @@ def environment() -> Iterator[dict[str, str]]:
 
 def run_mutmut(directory: Path, variables: Mapping[str, str], *arguments: str) -> str:
     """What `mutmut` prints in a copy of the project. Raises CalledProcessError where it fails."""
-    return subprocess.run(
-        [sys.executable, "-m", "mutmut", *arguments],
-        cwd=directory, env=variables, check=True, stdout=subprocess.PIPE, text=True,
-    ).stdout  # fmt: skip
+    try:
+        return subprocess.run(
+            [sys.executable, "-m", "mutmut", *arguments],
+            cwd=directory, env=variables, check=True, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        ).stdout  # fmt: skip
+    except subprocess.CalledProcessError as error:
+        error.add_note(error.output[-10_000:])
+        raise
 
 
 def shares(count: int) -> list[list[str]]:

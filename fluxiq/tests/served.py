@@ -9,12 +9,14 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+
+import psycopg
 
 from fluxiq.tests.backstage import Backstage
 from fluxiq.tests.engines import PROJECT, Engine, require
@@ -187,6 +189,8 @@ def _seeded_file(secrets: tuple[str, ...]) -> tuple[Path, dict[str, Any]]:
 def _seeded_database(postgres: str, secrets: tuple[str, ...]) -> tuple[str, dict[str, Any]]:
     """The name of a database to copy, for as long as this process lives."""
     lifetime = ExitStack()
+    # A server that was stopped before took its databases along.
+    lifetime.enter_context(suppress(psycopg.OperationalError))
     atexit.register(lifetime.close)
     url = lifetime.enter_context(database(Engine(postgres)))
     scratch = lifetime.enter_context(tempfile.TemporaryDirectory(prefix="fluxiq-seeded-"))
