@@ -2,6 +2,7 @@
 
 from html.parser import HTMLParser
 
+import pytest
 from django.contrib.auth.models import Group
 
 from authn.models import Session
@@ -40,6 +41,7 @@ class Markup(HTMLParser):
         self.texts.add(data)
 
 
+@pytest.mark.once
 class StoredMarkupTests(ConsoleTestCase):
     def hostile_pages(self, text: str) -> list[str]:
         """Every page that shows what people typed, with this text in all of it."""

@@ -3,6 +3,8 @@
 import json
 from typing import Any
 
+import pytest
+
 from merchants.tests.hostile import HostileBodyTestCase, label
 
 NESTED: Any = "deep"
@@ -91,6 +93,7 @@ class FieldTests(HostileBodyTestCase):
                         self.assert_refused(self.deep(method, path, good, depth, field), 400)
         self.assert_nothing_happened()
 
+    @pytest.mark.once
     def test_at_no_depth_can_a_value_be_parsed_but_not_told(self) -> None:
         # Around the depth where Python gives up: what the parser still takes, a message may not.
         for depth in range(840, 1000):
