@@ -46,8 +46,10 @@ def faults(spec: Json, schema: Json, value: Any) -> list[str]:
 
 def violations(schema: Json, value: Any) -> list[str]:
     """What is wrong with a value, against a schema that is whole."""
-    # Loading it takes a second, which every process of the tests would spend on collecting them.
-    from openapi_schema_validator import OAS31Validator, oas31_format_checker  # noqa: PLC0415
+    from openapi_schema_validator import (  # noqa: PLC0415 - takes a second, of each test process
+        OAS31Validator,
+        oas31_format_checker,
+    )
 
     found = OAS31Validator(schema, format_checker=oas31_format_checker).iter_errors(value)
     return [f"{error.json_path}: {error.message}" for error in found]

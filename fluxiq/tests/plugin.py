@@ -61,9 +61,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(autouse=True)
 def clean_counters() -> None:
-    """No test inherits another's counts."""
+    """No test inherits another's counts, nor the counters of settings that it changed."""
     from django.core.cache import cache  # noqa: PLC0415 - settings are not read at import time
 
+    from fluxiq.counters import tallies  # noqa: PLC0415 - as above
+
+    vars(tallies._thread).clear()
     cache.clear()
 
 
