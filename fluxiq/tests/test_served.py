@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from fluxiq.tests.engines import require
-from fluxiq.tests.served import ENGINES, SERVERS, Service, serving
+from fluxiq.tests.served import ENGINES, SERVERS, Answer, Service, serving
 from fluxiq.tests.valkey_server import start_valkey
 
 pytestmark = pytest.mark.engine
@@ -36,6 +36,18 @@ def statuses(answers: Any) -> Counter[int]:
     return Counter(answer.status for answer in answers)
 
 
+def assert_exact(answers: list[Answer], limit: int, status: int) -> None:
+    """So many were admitted, and answered with that status, and all others were 429; a window may
+    have begun in between."""
+    windows: dict[str, Counter[int]] = {}
+    for answer in answers:
+        windows.setdefault(answer.headers["x-ratelimit-reset"], Counter())[answer.status] += 1
+    for seen in windows.values():
+        assert seen.keys() <= {status, 429}
+        assert seen[status] == min(limit, seen.total()), windows
+    assert any(seen[429] for seen in windows.values()), windows
+
+
 def test_the_documented_sign_in_works_as_it_stands(service: Service) -> None:
     body = {"document": "12345678901", "password": "your-password"}
     pair = service.call("POST", f"{API}/auth/login", None, body).json["data"]
@@ -53,11 +65,7 @@ def test_a_key_is_admitted_exactly_its_limit_over_all_workers(service: Service) 
         answers = list(
             pool.map(lambda _: service.call("GET", f"{API}/auth/verify", key), range(150))
         )
-    seen = statuses(answers)
-    windows = {answer.headers["x-ratelimit-reset"] for answer in answers}
-    assert seen[429] > 0
-    assert seen[200] == 50 * len(windows), (seen, windows)
-    assert seen[200] + seen[429] == 150
+    assert_exact(answers, 50, 200)
 
 
 def test_of_fifty_parallel_refreshes_all_get_the_one_successor(service: Service) -> None:
@@ -194,7 +202,4 @@ def test_limits_go_on_when_the_counting_server_dies() -> None:
         assert service.call("GET", f"{API}/auth/me").status == 401
         valkey.stop()
         answers = [service.call("GET", f"{API}/auth/me") for _ in range(60)]
-    seen = statuses(answers)
-    windows = {answer.headers["x-ratelimit-reset"] for answer in answers}
-    assert seen[401] == 20 * len(windows), (seen, windows)
-    assert set(seen) == {401, 429}
+    assert_exact(answers, 20, 401)
