@@ -9,7 +9,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, Self, TextIO
 
 from fluxiq.tests.engines import PROJECT
 from fluxiq.tests.waiting import wait_until
@@ -20,13 +20,14 @@ SEALED_WITHIN = 15.0  # seconds, on a busy machine; a worker seals each second
 class Backstage:
     """The process, seen from a test. It does what `backstage_doer` has functions for."""
 
-    def __init__(self, environment: Mapping[str, str]) -> None:
+    def __init__(self, environment: Mapping[str, str], stderr: TextIO | None = None) -> None:
         self._process = subprocess.Popen(
             [sys.executable, "-m", "fluxiq.tests.backstage"],
             cwd=PROJECT,
             env={**os.environ, **environment},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            stderr=stderr,
             text=True,
         )
 
@@ -71,11 +72,13 @@ def main() -> None:
     django.setup()
     from fluxiq.tests import backstage_doer  # noqa: PLC0415 - its models need Django set up
 
+    # What else is printed, such as mail, is no answer.
+    answers, sys.stdout = sys.stdout, sys.stderr
     for line in sys.stdin:
         order = json.loads(line)
         answer = getattr(backstage_doer, order.pop("do"))(**order)
-        sys.stdout.write(json.dumps(answer) + "\n")
-        sys.stdout.flush()
+        answers.write(json.dumps(answer) + "\n")
+        answers.flush()
 
 
 if __name__ == "__main__":

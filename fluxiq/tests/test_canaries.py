@@ -5,11 +5,8 @@ metrics, mail apart, and in every answer but the one that is documented to tell 
 """
 
 import json
-import os
 import re
 import sqlite3
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -21,6 +18,7 @@ from django.core import signing
 from psycopg import sql
 
 from fluxiq.logs import CONSOLE, JSON
+from fluxiq.tests.backstage import Backstage
 from fluxiq.tests.canaries import (
     DOCUMENTS,
     MAIL,
@@ -35,7 +33,7 @@ from fluxiq.tests.canaries import (
 from fluxiq.tests.canaries_console import STAFF, walk_console
 from fluxiq.tests.canaries_misused import misuse, send_no_requests
 from fluxiq.tests.engines import PROJECT
-from fluxiq.tests.served import EMBEDDED, NO_LIMITS, SECRETS, SERVERS, Service, serving
+from fluxiq.tests.served import EMBEDDED, NO_LIMITS, SECRETS, SERVERS, Service, run, serving
 
 pytestmark = pytest.mark.engine
 
@@ -64,26 +62,19 @@ WITHOUT_SECRETS = {
 class Commands:
     """Management commands run beside the service: what each printed on stderr is noted."""
 
-    def __init__(self, walk: Walk) -> None:
-        self._walk = walk
+    def __init__(self, walk: Walk, process: Backstage, stderr: Path) -> None:
+        self._walk, self._process, self._stderr = walk, process, stderr
         self.used: set[str] = set()
-        self.complaints = ""
 
     def run(self, name: str, *arguments: str, stdin: str = "") -> str:
         """What the command printed on stdout, where a secret that it makes is documented to be."""
-        done = subprocess.run(
-            [sys.executable, "manage.py", name, *arguments],
-            cwd=PROJECT,
-            env={**os.environ, **self._walk.service.environment},
-            capture_output=True,
-            text=True,
-            check=False,
-            input=stdin,
-        )
         self.used.add(name)
-        self.complaints += done.stderr
-        assert done.returncode == 0, done.stderr
-        return done.stdout
+        return run(self._process, name, *arguments, stdin=stdin)
+
+    @property
+    def complaints(self) -> str:
+        """What all of them printed on stderr, but for mail."""
+        return MAIL.sub("", self._stderr.read_text())
 
     def make(self, what: str, name: str, *arguments: str) -> str:
         """Run a command that makes a secret, and keep it."""
@@ -201,16 +192,23 @@ ALONE = pytest.param((EMBEDDED, CONSOLE), marks=pytest.mark.proof)
 
 
 @pytest.fixture(scope="module", params=[ALONE, (SERVERS, JSON)])
-def walked(request: pytest.FixtureRequest) -> Iterator[tuple[Walk, Commands, dict[str, str]]]:
+def walked(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Walk, Commands, dict[str, str]]]:
     """The service after every use and misuse, and all that it keeps."""
     engines, log_format = request.param
     environment = {**ENVIRONMENT, "LOG_FORMAT": log_format}
-    with serving(engines, environment, workers=2) as service:
+    stderr = tmp_path_factory.mktemp("canaries") / "stderr"
+    with (
+        serving(engines, environment, workers=2) as service,
+        stderr.open("w") as complaints,
+        Backstage(service.environment, complaints) as process,
+    ):
         walk = Walk(service, operations(service))
         for ring in RINGS:
             walk.keep(ring, SECRETS[ring].rpartition(":")[2])
         walk.keep("METRICS_TOKEN", METRICS_TOKEN)
-        commands = Commands(walk)
+        commands = Commands(walk, process, stderr)
         merchant, people = commands.people()
         walk_api(walk, merchant)
         walk_console(walk, people, merchant)
@@ -246,6 +244,7 @@ def test_what_is_searched_is_there(walked: Walked) -> None:
     shared = [name for name in searched if name.startswith("counter ")]
     assert bool(shared) is bool(walk.service.environment["REDIS_URL"])
     assert "POST" in searched["the log"]
+    assert "API_KEY_PEPPERS" in searched["what commands printed on stderr"]
     assert len(walk.answers) > 500
 
 
