@@ -13,7 +13,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from fluxiq.tests.base import ApiTestCase
-from fluxiq.tests.engines import PROJECT
+from fluxiq.tests.engines import AS_IN_PRODUCTION, PROJECT
 
 
 class CommandTestCase(ApiTestCase):
@@ -44,7 +44,7 @@ def manage(
     return subprocess.run(
         [sys.executable, "manage.py", *arguments],
         cwd=PROJECT,
-        env={**os.environ, "TEST_REDIS_URL": "", **environment},
+        env={**os.environ, **AS_IN_PRODUCTION, "TEST_REDIS_URL": "", **environment},
         input=stdin,
         capture_output=True,
         text=True,

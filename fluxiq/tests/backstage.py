@@ -11,7 +11,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any, Self, TextIO
 
-from fluxiq.tests.engines import PROJECT
+from fluxiq.tests.engines import AS_IN_PRODUCTION, PROJECT
 from fluxiq.tests.waiting import wait_until
 
 SEALED_WITHIN = 15.0  # seconds, on a busy machine; a worker seals each second
@@ -24,7 +24,7 @@ class Backstage:
         self._process = subprocess.Popen(
             [sys.executable, "-m", "fluxiq.tests.backstage"],
             cwd=PROJECT,
-            env={**os.environ, **environment},
+            env={**os.environ, **AS_IN_PRODUCTION, **environment},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=stderr,

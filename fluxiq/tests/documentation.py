@@ -22,7 +22,7 @@ from string import Template
 from typing import Any
 
 from authn.tests import examples
-from fluxiq.tests.engines import PROJECT, EngineUnavailable, require
+from fluxiq.tests.engines import AS_IN_PRODUCTION, PROJECT, EngineUnavailable, require
 from fluxiq.tests.served import Service
 
 PAGES = (PROJECT / "README.md", *sorted((PROJECT / "docs").glob("*.md")))
@@ -191,7 +191,7 @@ def reader(service: Service, directory: Path) -> Reader:
         **os.environ,
         **service.environment,
         "PATH": f"{programs}:{Path(sys.executable).parent}:{os.environ['PATH']}",
-        "PYTHONPATH": str(PROJECT),
+        "PYTHONPATH": f"{AS_IN_PRODUCTION['PYTHONPATH']}:{PROJECT}",
         "FLUXIQ_AUTH_URL": service.gunicorn.url,
         "MERCHANT": service.demo["merchant_id"],
         "KEY": service.demo["key"],

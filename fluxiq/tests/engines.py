@@ -33,6 +33,9 @@ PROJECT = Path(__file__).resolve().parents[2]
 START_SECONDS = 20.0
 STOP_SECONDS = 10.0
 
+# On the PYTHONPATH of what is to find the packages of production alone.
+AS_IN_PRODUCTION = {"PYTHONPATH": str(Path(__file__).with_name("production"))}
+
 EngineT = TypeVar("EngineT")
 
 

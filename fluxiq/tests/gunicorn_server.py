@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
 
-from fluxiq.tests.engines import PROJECT, Process, free_port
+from fluxiq.tests.engines import AS_IN_PRODUCTION, PROJECT, Process, free_port
 
 
 class Gunicorn:
@@ -23,6 +23,7 @@ class Gunicorn:
         self.url = f"http://127.0.0.1:{self.port}"
         self._environment = {
             **os.environ,
+            **AS_IN_PRODUCTION,
             "BIND_HOST": "127.0.0.1",
             "PORT": str(self.port),
             "WEB_CONCURRENCY": str(workers),

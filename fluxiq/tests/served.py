@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 import psycopg
 
 from fluxiq.tests.backstage import Backstage
-from fluxiq.tests.engines import PROJECT, Engine, require
+from fluxiq.tests.engines import AS_IN_PRODUCTION, PROJECT, Engine, require
 from fluxiq.tests.gunicorn_server import Gunicorn
 from fluxiq.tests.postgres_server import database, shared_postgres
 from fluxiq.tests.valkey_server import start_valkey
@@ -123,7 +123,7 @@ def manage(environment: Mapping[str, str], *arguments: str, stdin: str | None = 
     done = subprocess.run(
         [sys.executable, "manage.py", *arguments],
         cwd=PROJECT,
-        env={**os.environ, **environment},
+        env={**os.environ, **AS_IN_PRODUCTION, **environment},
         capture_output=True,
         text=True,
         check=False,

@@ -70,6 +70,7 @@ def test_each_request_is_a_trace_with_its_steps_and_no_secret(collector: Collect
     environment = {
         **NO_LIMITS,
         "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{collector.server_port}",
+        "PYTHONPATH": "",  # with the packages of requirements-tracing.txt
         "OTEL_EXPORTER_OTLP_COMPRESSION": "none",
         "OTEL_BSP_SCHEDULE_DELAY": "100",
         "TRUSTED_PROXIES": "127.0.0.1/32",
