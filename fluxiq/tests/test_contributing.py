@@ -81,6 +81,22 @@ def test_no_import_leads_back_to_where_it_began() -> None:
     assert len(list(TopologicalSorter(imported).static_order())) == len(imported)
 
 
+def sources() -> dict[str, str]:
+    """The text of each Python file of the project, by its path."""
+    folders = ("accounts", "authn", "bench", "fluxiq", "merchants")
+    found = [path for folder in folders for path in (PROJECT / folder).rglob("*.py")]
+    return {str(path.relative_to(PROJECT)): path.read_text() for path in found}
+
+
+def test_no_test_file_imports_from_another() -> None:
+    another = re.compile(r"^(from|import) [\w.]+\.test_\w+", re.MULTILINE)
+    assert [name for name, text in sources().items() if another.search(text)] == []
+
+
+def test_no_file_has_more_than_300_lines() -> None:
+    assert [name for name, text in sources().items() if text.count("\n") > 300] == []
+
+
 def test_five_changes_are_shown() -> None:
     assert len(DIFFS) == 5
 
