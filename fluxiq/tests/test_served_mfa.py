@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
@@ -154,6 +155,11 @@ def test_of_twenty_wrong_passwords_at_once_five_are_tried(stage: Stage) -> None:
     assert seen[401] + seen[429] == 20, seen
 
 
+def have_signed_in(tokens: list[str]) -> bool:
+    """Whether as many sign-ins as are tried at once have succeeded."""
+    return len(tokens) >= 4
+
+
 def test_no_session_without_the_factor_outlives_its_confirmation(stage: Stage) -> None:
     """Passwords are proved all the while, so that some sign-ins straddle the confirmation."""
     for _ in range(3):
@@ -169,7 +175,7 @@ def test_no_session_without_the_factor_outlives_its_confirmation(stage: Stage) -
 
         with ThreadPoolExecutor(4) as pool:
             running = [pool.submit(keep_signing_in, person, stop, tokens) for _ in range(4)]
-            wait_until(lambda tokens=tokens: len(tokens) >= 4, "sign-ins")  # type: ignore[misc]
+            wait_until(partial(have_signed_in, tokens), "sign-ins")
             person.enrol()
             stop.set()
         for each in running:
