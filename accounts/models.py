@@ -3,6 +3,7 @@
 from typing import Any, ClassVar
 
 from django.conf import settings
+from django.contrib.auth import hashers
 from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
 from django.core.exceptions import ValidationError
 from django.db import models, transaction
@@ -56,6 +57,20 @@ class UserManager(BaseUserManager["User"]):
             return self.filter(document=normalise_document(document)).first()
         except documents.InvalidDocument:
             return None
+
+    def lock(self, user_id: str) -> "User":
+        """The user, their row locked until the transaction ends. Raises User.DoesNotExist."""
+        return self.select_for_update(no_key=True).get(pk=user_id)
+
+    def lock_as_proved(self, proved: "User") -> "models.QuerySet[User]":
+        """The user, locked, where what their password proved still holds.
+
+        Empty for another password by now, another document, or a user who is no longer active. What
+        a request judged before it had the lock is judged again by it.
+        """
+        return self.select_for_update(no_key=True).filter(
+            pk=proved.pk, document=proved.document, password=proved.password, is_active=True
+        )
 
     def create_user(
         self,
@@ -167,6 +182,32 @@ class User(AbstractBaseUser, PermissionsMixin):
         """Normalise e-mail address and document."""
         self.email = type(self).objects.normalize_email(self.email)
         self.document = clean_document(self.document)
+
+    def check_password(self, raw_password: str | None) -> bool:
+        """Whether this is the password. A hash of older parameters is renewed on the way.
+
+        It is renewed by compare-and-swap: Django's own setter would write over a password that was
+        changed while this one was checked.
+        """
+        is_right = hashers.check_password(raw_password, self.password, self._renew_hash)
+        return bool(is_right)
+
+    def _renew_hash(self, raw_password: str) -> None:
+        renewed = hashers.make_password(raw_password)
+        if self.replace_password(renewed, self.password):
+            return
+        # Changed meanwhile. Another sign-in may have renewed it: then it is still this password.
+        stored = type(self).objects.values_list("password", flat=True).get(pk=self.pk)
+        if hashers.check_password(raw_password, stored):
+            self.password = stored
+
+    def replace_password(self, encoded: str, replaced: str) -> bool:
+        """Store a hash where `replaced` is still the one that is stored. Whether it was."""
+        found = type(self).objects.filter(pk=self.pk, password=replaced)
+        if not found.update(password=encoded):
+            return False
+        self.password = encoded
+        return True
 
     @transaction.atomic
     def deactivate(self, reason: str = "") -> None:
