@@ -21,8 +21,9 @@ from authn import keys, remembered, unchanged
 from authn.models import ApiKey, Session
 from authn.peppers import bucket_of, peppers
 from authn.tokens import verified_access
+from fluxiq import origin
 from fluxiq.errors import Unauthorized
-from fluxiq.principals import Principal
+from fluxiq.principals import Kind, Principal
 
 Verified = tuple[User | AnonymousUser, Principal]
 
@@ -130,6 +131,19 @@ def verify(request: HttpRequest) -> Verified | None:
         if verified is not None:
             return verified
     return None
+
+
+def reauthenticate(principal: Principal) -> Principal:
+    """The caller as the database has them now, the row of their credential locked.
+
+    Named by settings.REAUTHENTICATE; in a transaction. Raises Unauthorized for a session or a key
+    that ended. Staff at the console act by neither: they come back as they are.
+    """
+    if principal.kind is Kind.API_KEY:
+        return ApiKey.objects.reauthenticate(principal, origin.current().address)
+    if principal.session_id is None:
+        return principal
+    return Session.objects.reauthenticate(principal.id, principal.session_id).principal()
 
 
 def user_of(request: Request) -> User:

@@ -40,7 +40,9 @@ def accept(*, invitation: str, document: str, password: str) -> Membership:
             with transaction.atomic():
                 if newcomer:
                     User.objects.register(user, actor=("user", user.id))
+                elif not User.objects.lock_as_proved(user):
+                    raise Conflict
                 membership.accept(user)
-        except (IntegrityError, Conflict) as error:  # spent, or registered, at this moment
+        except (IntegrityError, Conflict) as error:  # spent, registered, or changed meanwhile
             raise Unauthorized(INVALID_INVITATION) from error
     return membership

@@ -34,15 +34,28 @@ def prove(document: str, password: str) -> User:
     return user
 
 
-def prove_current(user: User, password: str) -> None:
+def prove_current(user: User, password: str) -> User:
     """Prove the password of a user who is signed in.
 
-    Raises RateLimited, and ValidationFailed for a wrong one, which counts as a failed sign-in.
+    Returns the user as they were when it was proved. Raises RateLimited, and ValidationFailed for a
+    wrong one, which counts as a failed sign-in.
     """
     try:
-        prove(user.document, password)
+        return prove(user.document, password)
     except Unauthorized as error:
-        raise ValidationFailed({"current_password": ["Wrong password."]}) from error
+        raise _wrong_current() from error
+
+
+def lock_as_proved(proved: User) -> User:
+    """The user, locked. Raises ValidationFailed where `prove_current` no longer holds."""
+    found = User.objects.lock_as_proved(proved).first()
+    if found is None:
+        raise _wrong_current()
+    return found
+
+
+def _wrong_current() -> ValidationFailed:
+    return ValidationFailed({"current_password": ["Wrong password."]})
 
 
 def check_new(password: str, user: User | None, field: str) -> None:
@@ -56,27 +69,35 @@ def check_new(password: str, user: User | None, field: str) -> None:
 def change(user: User, *, current: str, new: str, session_id: str | None) -> None:
     """Change a password, and end every other session.
 
-    Raises RateLimited, and ValidationFailed for a wrong current or an unfit new password.
+    Raises RateLimited, ValidationFailed for a wrong current or an unfit new password, and
+    Unauthorized where the session ended meanwhile.
     """
     check_new(new, user, "new_password")
-    prove_current(user, current)
-    user.set_password(new)  # hashed before the transaction: nobody waits for it on a lock
+    proved = prove_current(user, current)
+    encoded = make_password(new)  # before the transaction: nobody waits for it on a lock
     with transaction.atomic():
-        user.save(update_fields=["password"])
+        sessions.lock_own(user.pk, session_id)
+        lock_as_proved(proved)
+        user.replace_password(encoded, proved.password)
         audit.record(audit.Kind.PASSWORD_CHANGED, object_id=user.id)
         notices.password_changed(user)
         sessions.end_all(user, "password changed", except_session=session_id)
 
 
-def reset(user: User, new: str, actor: tuple[str, str] | None = None) -> None:
+def reset(user: User, new: str, *, by_link: bool = False) -> None:
     """Set a password without the present one, and end every session.
 
-    `actor` is who did it where that is not who the request is of. Raises ValidationFailed.
+    With `by_link` the user does it themselves, by a link that dies with the password that it
+    replaces. Raises ValidationFailed, and Unauthorized for a link that was used meanwhile.
     """
     check_new(new, user, "new_password")
-    user.set_password(new)  # hashed before the transaction: nobody waits for it on a lock
+    encoded = make_password(new)  # before the transaction: nobody waits for it on a lock
+    actor = ("user", user.id) if by_link else None
     with transaction.atomic():
-        user.save(update_fields=["password"])
+        found = User.objects.lock_as_proved(user).first() if by_link else User.objects.lock(user.pk)
+        if found is None:
+            raise Unauthorized
+        user.replace_password(encoded, found.password)
         audit.record(audit.Kind.PASSWORD_RESET, object_id=user.id, actor=actor)
         sessions.end_all(user, "password reset")
         notices.password_changed(user)

@@ -67,4 +67,4 @@ def reset(token: str, new_password: str) -> None:
         user = User.objects.filter(pk=user_id, is_active=True).first()
     if user is None or not default_token_generator.check_token(user, proof):
         raise Unauthorized
-    passwords.reset(user, new_password, actor=("user", user.id))
+    passwords.reset(user, new_password, by_link=True)

@@ -212,6 +212,28 @@ def end_by_access_token(encoded: str) -> None:
     Session.objects.filter(pk=token.session_id, user_id=token.user_id).end("logged out")
 
 
+def lock_own(user_id: str, session_id: str | None) -> User:
+    """The user of a session, both locked: what somebody does about themselves begins with it.
+
+    Without a session the user is at the staff console. Raises Unauthorized where it is over.
+    """
+    user = User.objects.lock(user_id)
+    if session_id is not None:
+        Session.objects.reauthenticate(user_id, session_id)
+    return user
+
+
+@transaction.atomic
+def end_own(user_id: str, session_id: str | None, reason: str, *, chosen: str | None = None) -> int:
+    """End all sessions of a user, or the chosen one, as one of them asks. Returns how many.
+
+    Raises Unauthorized where the session that asks is over.
+    """
+    lock_own(user_id, session_id)
+    mine = Session.objects.live().filter(user_id=user_id)
+    return (mine if chosen is None else mine.filter(pk=chosen)).end(reason)
+
+
 def end_all(user: User, reason: str, *, except_session: str | None = None) -> int:
     """End every session of a user, but one where that is asked for. Returns how many ended."""
     return user.sessions.exclude(pk=except_session).end(reason)

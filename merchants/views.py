@@ -13,13 +13,13 @@ from fluxiq.errors import Conflict, Forbidden, NotFound
 from fluxiq.schema import OF_MERCHANT, PAGE, enveloped, extended, paged
 from fluxiq.scopes import Scope
 from fluxiq.views import ApiView, data, no_content
+from merchants.acting import acting_at
 from merchants.models import (
     Membership,
     Merchant,
     PaymentAccount,
     merchants_listed,
     only_merchant,
-    require,
 )
 from merchants.serializers import (
     AccountChange,
@@ -102,8 +102,8 @@ class AccountListView(ApiView):
     def post(self, request: Request) -> Response:
         body = self.read(AccountCreation)
         merchant_id = only_merchant(self.principal, body.get("merchant_id"))
-        require(self.principal, Scope.ACCOUNTS_WRITE, merchant_id)
-        account = PaymentAccount.objects.open(Merchant.objects.get(pk=merchant_id), body["name"])
+        with acting_at(merchant_id, self.principal, Scope.ACCOUNTS_WRITE) as (merchant, _):
+            account = PaymentAccount.objects.open(merchant, body["name"])
         return data(AccountSerializer, account, HTTPStatus.CREATED)
 
 
@@ -137,7 +137,9 @@ class AccountView(ApiView):
     )
     def patch(self, request: Request, account_id: str) -> Response:
         account = self._account(account_id)
-        account.change(self.read(AccountChange))
+        changes = self.read(AccountChange)
+        with acting_at(account.merchant_id, self.principal, Scope.ACCOUNTS_WRITE):
+            account.change(changes)
         return data(AccountSerializer, account)
 
 
@@ -176,9 +178,8 @@ class MemberListView(ApiView):
     def post(self, request: Request) -> Response:
         body = self.read(MemberInvitation)
         merchant_id = only_merchant(self.principal, body.pop("merchant_id", None))
-        require(self.principal, Scope.USERS_WRITE, merchant_id)
-        merchant = Merchant.objects.get(pk=merchant_id)
-        membership, invitation = Membership.objects.invite(self.principal, merchant, **body)
+        with acting_at(merchant_id, self.principal, Scope.USERS_WRITE) as (merchant, principal):
+            membership, invitation = Membership.objects.invite(principal, merchant, **body)
         return data(MemberSerializer, membership, HTTPStatus.CREATED, invitation=invitation)
 
 
@@ -216,7 +217,9 @@ class MemberView(ApiView):
     )
     def patch(self, request: Request, membership_id: str) -> Response:
         membership = self._member(membership_id)
-        membership.change(self.principal, self.read(MemberChange))
+        changes = self.read(MemberChange)
+        with acting_at(membership.merchant_id, self.principal, Scope.USERS_WRITE) as (_, principal):
+            membership.change(principal, changes)
         return data(MemberSerializer, membership)
 
     @extend_schema(
@@ -229,5 +232,7 @@ class MemberView(ApiView):
         },
     )
     def delete(self, request: Request, membership_id: str) -> Response:
-        self._member(membership_id).end(self.principal)
+        membership = self._member(membership_id)
+        with acting_at(membership.merchant_id, self.principal, Scope.USERS_WRITE) as (_, principal):
+            membership.end(principal)
         return no_content()

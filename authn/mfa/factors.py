@@ -29,6 +29,13 @@ logger = logging.getLogger(__name__)
 
 INVALID_CODE = "Invalid code"
 
+
+class WrongCode(Unauthorized):
+    """The code is neither the app's nor a recovery code that still serves."""
+
+    message = INVALID_CODE
+
+
 Result = TypeVar("Result")
 
 
@@ -46,28 +53,31 @@ class Enrolment:
         return totp.uri(self.secret, self.account)
 
 
-def locked(user_id: str) -> User:
-    """The user as they are now, whose factors and new sessions wait for this transaction."""
-    return User.objects.select_for_update(no_key=True).get(pk=user_id)
-
-
 # Enrolling
 
 
-def enrol(user: User, *, current_password: str, code: str | None) -> Enrolment:
+def enrol(
+    user: User, *, current_password: str, code: str | None, session_id: str | None
+) -> Enrolment:
     """A new secret, not asked for anywhere until it is confirmed.
 
     Whoever has a second factor proves it too, and keeps it until then: so it moves to a new
-    phone. Raises RateLimited, and ValidationFailed naming what is wrong.
+    phone. Raises RateLimited, ValidationFailed naming what is wrong, and Unauthorized for a session
+    that ended meanwhile.
     """
-    passwords.prove_current(user, current_password)
+    proved = passwords.prove_current(user, current_password)
+
+    def propose(found: User, _: SecondFactor | None = None) -> Enrolment:
+        passwords.lock_as_proved(proved)
+        return _propose(found)
+
     if code is not None:
-        return _checked(user.pk, code, lambda found, _: _propose(found))
+        return _checked(user.pk, session_id, code, propose)
     with transaction.atomic():
-        found = locked(user.pk)
+        found = sessions.lock_own(user.pk, session_id)
         if found.has_second_factor:
             raise ValidationFailed({"code": ["Required: you have a second factor already."]})
-        return _propose(found)
+        return propose(found)
 
 
 def enrol_without_one(user_id: str) -> Enrolment:
@@ -76,7 +86,7 @@ def enrol_without_one(user_id: str) -> Enrolment:
     Raises Conflict where they have one.
     """
     with transaction.atomic():
-        user = locked(user_id)
+        user = User.objects.lock(user_id)
         if user.has_second_factor:
             raise Conflict("There is a second factor already")
         return _propose(user)
@@ -112,8 +122,8 @@ def confirm(
     """The first code of the app: from now on it is asked for. Returns the recovery codes.
 
     Every other session of the user ends; `then` is done in the same transaction. Raises Conflict
-    where no enrolment (or not that one) is under way, RateLimited, and Unauthorized for a wrong
-    code or where `then` does.
+    where no enrolment (or not that one) is under way, RateLimited, WrongCode, and Unauthorized for
+    a session that ended meanwhile or where `then` does.
     """
 
     def do(user: User) -> Sequence[str]:
@@ -122,7 +132,7 @@ def confirm(
         if factor is None:
             raise Conflict("No enrolment is under way, or its 30 minutes are over")
         if not _opened(lambda: factor.claim(code)):
-            raise Unauthorized(INVALID_CODE)
+            raise WrongCode
         now = timezone.now()
         TotpFactor.objects.confirmed().filter(user=user).delete()
         TotpFactor.objects.filter(pk=factor.pk).update(confirmed_at=now)
@@ -136,35 +146,42 @@ def confirm(
             then(user)
         return codes
 
-    return _tried(user_id, do)
+    return _tried(user_id, session_id, do)
 
 
 # Proving
 
 
-def prove(user_id: str, code: str, then: Callable[[User, SecondFactor], Result]) -> Result:
+def prove(
+    user_id: str,
+    code: str,
+    then: Callable[[User, SecondFactor], Result],
+    *,
+    session_id: str | None = None,
+) -> Result:
     """Prove the user's second factor, and do what it was asked for in the same transaction.
 
     `code` is the app's, or a recovery code; either is good once. Raises RateLimited before any of
-    it, and Unauthorized for a wrong code or where `then` does, after which the code still serves.
+    it, WrongCode, and Unauthorized for a session that ended meanwhile or where `then` does, after
+    which the code still serves.
     """
 
     def do(user: User) -> Result:
         proved = _claim(user, code)
         if proved is None:
-            raise Unauthorized(INVALID_CODE)
+            raise WrongCode
         return then(user, proved)
 
-    return _tried(user_id, do)
+    return _tried(user_id, session_id, do)
 
 
-def _tried(user_id: str, do: Callable[[User], Result]) -> Result:
+def _tried(user_id: str, session_id: str | None, do: Callable[[User], Result]) -> Result:
     """One attempt under the throttle, in a transaction that holds the lock of the user's row."""
     with refusals.of_second_factor(user_id), throttle.code_attempt(user_id) as attempt:
         try:
             with transaction.atomic():
-                return do(locked(user_id))
-        except Unauthorized:
+                return do(sessions.lock_own(user_id, session_id))
+        except WrongCode:
             metrics.add(SIGN_INS, "wrong_code")
             if attempt.is_last:
                 _note_guesses(user_id)
@@ -207,20 +224,22 @@ def _note_guesses(user_id: str) -> None:
     notices.second_factor_guessed(user)
 
 
-def _checked(user_id: str, code: str, then: Callable[[User, SecondFactor], Result]) -> Result:
+def _checked(
+    user_id: str, session_id: str | None, code: str, then: Callable[[User, SecondFactor], Result]
+) -> Result:
     """`prove`, for a call that has a credential already: a wrong code is ValidationFailed."""
     try:
-        return prove(user_id, code, then)
-    except Unauthorized as error:
+        return prove(user_id, code, then, session_id=session_id)
+    except WrongCode as error:
         raise ValidationFailed({"code": [f"{INVALID_CODE}."]}) from error
 
 
 # Changing
 
 
-def renew_recovery_codes(user: User, code: str) -> Sequence[str]:
-    """New recovery codes in place of the old ones. Raises RateLimited, ValidationFailed, and
-    Conflict where there is no second factor."""
+def renew_recovery_codes(user: User, code: str, session_id: str | None) -> Sequence[str]:
+    """New recovery codes in place of the old ones. Raises RateLimited, ValidationFailed, Conflict
+    where there is no second factor, and Unauthorized for a session that ended meanwhile."""
     _require_factor(user)
 
     def renew(found: User, _: SecondFactor) -> Sequence[str]:
@@ -228,28 +247,28 @@ def renew_recovery_codes(user: User, code: str) -> Sequence[str]:
         notices.recovery_codes_renewed(found)
         return RecoveryCode.objects.renew(found)
 
-    return _checked(user.pk, code, renew)
+    return _checked(user.pk, session_id, code, renew)
 
 
 def remove(user: User, *, current_password: str, code: str, session_id: str | None) -> None:
     """Remove the second factor: a password alone signs in again. Every other session ends.
 
-    Raises Conflict where there is none or something requires it, RateLimited, ValidationFailed.
+    Raises Conflict where there is none or something requires it, RateLimited, ValidationFailed, and
+    Unauthorized for a session that ended meanwhile.
     """
     _require_factor(user)
-    if policy.is_required_of(user):
-        raise Conflict(
-            "A second factor is required of you. Enrol anew to move it to another device"
-        )
-    passwords.prove_current(user, current_password)
+    _forbid_where_required(user)
+    proved = passwords.prove_current(user, current_password)
 
     def drop(found: User, _: SecondFactor) -> None:
+        passwords.lock_as_proved(proved)
+        _forbid_where_required(found)
         _drop(found)
         _settle_sessions(found, session_id, "", "second factor removed")
         audit.record(audit.Kind.MFA_REMOVED, object_id=found.pk)
         notices.second_factor_removed(found)
 
-    _checked(user.pk, code, drop)
+    _checked(user.pk, session_id, code, drop)
 
 
 @transaction.atomic
@@ -258,7 +277,7 @@ def reset(user: User, reason: str = "") -> bool:
 
     False, and nothing changed, where there is none.
     """
-    found = locked(user.pk)
+    found = User.objects.lock(user.pk)
     if not found.has_second_factor:
         return False
     _drop(found)
@@ -272,8 +291,15 @@ def reset(user: User, reason: str = "") -> bool:
 @transaction.atomic
 def withdraw_recovery_codes(user: User, reason: str) -> None:
     """Have the present recovery codes serve no more; the app is asked for as before."""
-    RecoveryCode.objects.filter(user=locked(user.pk)).delete()
+    RecoveryCode.objects.filter(user=User.objects.lock(user.pk)).delete()
     audit.record(audit.Kind.RECOVERY_CODES_RENEWED, object_id=user.pk, after={"withdrawn": reason})
+
+
+def _forbid_where_required(user: User) -> None:
+    if policy.is_required_of(user):
+        raise Conflict(
+            "A second factor is required of you. Enrol anew to move it to another device"
+        )
 
 
 def _require_factor(user: User) -> None:

@@ -16,8 +16,9 @@ from fluxiq.metrics.families import SIGN_INS
 def begin(user: User) -> TokenPair:
     """Go on from a proved password. Raises MfaRequired where it does not do alone.
 
-    A user who enrols, or is shut out, at this very moment is refused (Unauthorized): the row is
-    asked again, locked, so that no session without the second factor outlives its confirmation.
+    What was judged by then is judged again under the lock of the user's row: the password, that the
+    user is active, and that there is no second factor. Raises Unauthorized where one of them
+    changed meanwhile, so that no session outlives the change that it would contradict.
     """
     if user.has_second_factor:
         metrics.add(SIGN_INS, "second_factor_asked")
@@ -26,12 +27,10 @@ def begin(user: User) -> TokenPair:
         metrics.add(SIGN_INS, "second_factor_missing")
         raise MfaRequired(None)
     with transaction.atomic():
-        found = User.objects.select_for_update(no_key=True).filter(
-            pk=user.pk, is_active=True, mfa_enrolled_at__isnull=True
-        )
-        if not list(found.values_list("pk")):
+        found = User.objects.lock_as_proved(user).filter(mfa_enrolled_at__isnull=True).first()
+        if found is None or policy.may_not_sign_in_without(found):
             raise Unauthorized(INVALID_LOGIN)
-        return sessions.start(user)
+        return sessions.start(found)
 
 
 def finish(challenge: str, code: str) -> TokenPair:

@@ -156,6 +156,11 @@ class ApiKey(models.Model):
             return True
         return is_within(parse_address(address), parse_networks(self.allowed_ips))
 
+    def serves(self, address: str) -> bool:
+        """Whether the key verifies now for a caller at this address."""
+        is_suspended = self.merchant is not None and self.merchant.is_suspended
+        return self.is_live and self.admits(address) and not is_suspended
+
     def principal(self, bucket: str = "") -> Principal:
         """What the key may do where; `bucket` is whose requests are counted with its own."""
         grants: tuple[Grant, ...] = ()

@@ -205,13 +205,21 @@ class ApiKeyManager(_ApiKeyManager["ApiKey"]):
             return None
         if not api_key.is_live:
             api_key.audit_use_past_end()
-            raise KeyRefused(api_key.id, bucket_of(secret))
-        if not api_key.admits(address):
-            raise KeyRefused(api_key.id, bucket_of(secret))
-        if api_key.merchant is not None and api_key.merchant.is_suspended:
+        if not api_key.serves(address):
             raise KeyRefused(api_key.id, bucket_of(secret))
         api_key.move_to_newest_pepper(secret)
         return api_key
+
+    def reauthenticate(self, principal: Principal, address: str) -> Principal:
+        """What the key may do now, its row locked until the transaction ends.
+
+        Raises KeyRefused where it no longer serves a caller at this address.
+        """
+        locked = self.select_for_update(of=("self",), no_key=True).select_related("merchant")
+        api_key = locked.get(pk=principal.id)
+        if not api_key.serves(address):
+            raise KeyRefused(api_key.id, principal.bucket)
+        return api_key.principal(principal.bucket)
 
     def note_use(self, api_key_id: str, at: datetime, address: str) -> bool:
         """Note when and whence a key was last used: False where that was earlier than is known.

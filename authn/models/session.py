@@ -14,6 +14,7 @@ from authn import remembered
 from authn.mfa import policy
 from fluxiq import ids
 from fluxiq.audit import models as audit
+from fluxiq.errors import Unauthorized
 from fluxiq.principals import Grant, Kind, Principal
 from fluxiq.scopes import permissions_of
 from merchants.models import Membership
@@ -38,6 +39,22 @@ class SessionQuerySet(models.QuerySet["Session"]):
     def live_of(self, user_id: str, session_id: str) -> "Session | None":
         """The live session of which a token says this, with its user; None where there is none."""
         return self.live().select_related("user").filter(pk=session_id, user_id=user_id).first()
+
+    def reauthenticate(self, user_id: str, session_id: str | None) -> "Session":
+        """The session, locked until the transaction ends. Raises Unauthorized where it is over.
+
+        Whatever ends a session locks its row, so it cannot end before the transaction does.
+        """
+        found = (
+            self.live()
+            .select_for_update(of=("self",), no_key=True)
+            .select_related("user")
+            .filter(pk=session_id, user_id=user_id)
+            .first()
+        )
+        if found is None:
+            raise Unauthorized
+        return found
 
     def of(self, principal: Principal) -> Self:
         """The sessions of a user, each marked `current` where it is the one in use."""

@@ -10,8 +10,7 @@ from django.test import Client, override_settings
 from django.utils import timezone
 
 from accounts.models import User
-from authn import passwords
-from authn.mfa import factors
+from authn import passwords, sessions
 from authn.models import RecoveryCode, TotpFactor
 from authn.tests.second_step import CODE, ENROL, LOGIN, SecondStepCase
 from fluxiq.errors import Conflict
@@ -143,13 +142,13 @@ class StaffEnrolmentTests(SecondStepCase):
     def test_who_is_shut_out_while_the_code_is_proved_does_not_enrol(self) -> None:
         self.password()
         phone = Phone(self.secret(), ())
-        real = factors.locked
+        real = sessions.lock_own
 
-        def shut_out_meanwhile(user_id: str) -> User:
+        def shut_out_meanwhile(user_id: str, session_id: str | None) -> User:
             User.objects.filter(pk=user_id).update(is_active=False)
-            return real(user_id)
+            return real(user_id, session_id)
 
-        with mock.patch("authn.mfa.factors.locked", side_effect=shut_out_meanwhile):
+        with mock.patch("authn.sessions.lock_own", side_effect=shut_out_meanwhile):
             assert self.errors(self.code(phone.code(), ENROL)) == ["Invalid code."]
         self.sam.refresh_from_db()
         assert not self.sam.has_second_factor

@@ -10,7 +10,7 @@ from django.test import Client
 from django.utils import timezone
 
 from accounts.models import User
-from authn import passwords
+from authn import passwords, sessions
 from authn.mfa import factors
 from authn.models import TotpFactor
 from authn.tests.second_step import CODE, ENROL, LOGIN, SecondStepCase, admin_paths
@@ -116,13 +116,13 @@ class SecondStepTests(SecondStepCase):
 
     def test_what_changes_while_the_code_is_proved_counts(self) -> None:
         self.password()
-        real = factors.locked
+        real = sessions.lock_own
 
-        def shut_out_meanwhile(user_id: str) -> User:
+        def shut_out_meanwhile(user_id: str, session_id: str | None) -> User:
             User.objects.filter(pk=user_id).update(is_active=False)
-            return real(user_id)
+            return real(user_id, session_id)
 
-        with mock.patch("authn.mfa.factors.locked", side_effect=shut_out_meanwhile):
+        with mock.patch("authn.sessions.lock_own", side_effect=shut_out_meanwhile):
             assert self.errors(self.code(self.phone.code())) == ["Invalid code."]
         assert "_auth_user_id" not in self.client.session
 

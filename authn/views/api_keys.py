@@ -18,7 +18,8 @@ from fluxiq.http import TOKEN_ONLY
 from fluxiq.schema import PAGE, enveloped, extended, paged
 from fluxiq.scopes import Reserved
 from fluxiq.views import ApiView, data, no_content
-from merchants.models import Merchant, forbid_granting_beyond, require
+from merchants.acting import acting_at
+from merchants.models import forbid_granting_beyond, require
 
 MAX_IDEMPOTENCY_KEY = 255
 ALREADY_SHOWN = (
@@ -72,12 +73,12 @@ class ApiKeyListView(ApiView):
         responses={201: enveloped(IssuedApiKey, "The key, with its secret: shown this once.")},
     )
     def post(self, request: Request, merchant_id: str) -> Response:
-        require(self.principal, Reserved.API_KEYS_WRITE, merchant_id)
+        caller = self.principal
+        require(caller, Reserved.API_KEYS_WRITE, merchant_id)
         body = self.read(ApiKeyCreation)
-        forbid_granting_beyond(self.principal, merchant_id, body["permissions"])
-        api_key, secret = ApiKey.objects.issue(
-            Merchant.objects.get(pk=merchant_id), created_by=user_of(request), **body
-        )
+        with acting_at(merchant_id, caller, Reserved.API_KEYS_WRITE) as (merchant, principal):
+            forbid_granting_beyond(principal, merchant_id, body["permissions"])
+            api_key, secret = ApiKey.objects.issue(merchant, created_by=user_of(request), **body)
         return data(ApiKeySerializer, api_key, HTTPStatus.CREATED, key=secret)
 
 
@@ -129,8 +130,9 @@ class ApiKeyView(ApiKeyDetail):
     def patch(self, request: Request, merchant_id: str, key_id: str) -> Response:
         api_key = self.api_key(merchant_id, key_id)
         body = self.read(ApiKeyChange)
-        forbid_granting_beyond(self.principal, merchant_id, body.get("permissions", ()))
-        api_key.change(body)
+        with acting_at(merchant_id, self.principal, Reserved.API_KEYS_WRITE) as (_, principal):
+            forbid_granting_beyond(principal, merchant_id, body.get("permissions", ()))
+            api_key.change(body)
         return data(ApiKeySerializer, api_key)
 
     @extend_schema(
@@ -140,7 +142,9 @@ class ApiKeyView(ApiKeyDetail):
         responses={204: OpenApiResponse(description="The key is dead.")},
     )
     def delete(self, request: Request, merchant_id: str, key_id: str) -> Response:
-        self.api_key(merchant_id, key_id).revoke("revoked by a member")
+        api_key = self.api_key(merchant_id, key_id)
+        with acting_at(merchant_id, self.principal, Reserved.API_KEYS_WRITE):
+            api_key.revoke("revoked by a member")
         return no_content()
 
 
@@ -167,10 +171,10 @@ class ApiKeyRotateView(ApiKeyDetail):
     def post(self, request: Request, merchant_id: str, key_id: str) -> Response:
         api_key = self.api_key(merchant_id, key_id)
         grace = timedelta(seconds=self.read(ApiKeyRotation)["grace_seconds"])
-        forbid_granting_beyond(self.principal, merchant_id, api_key.permissions)
-        successor, secret = api_key.rotate(
-            grace, created_by=user_of(request), idempotency_key=idempotency_key(request)
-        )
+        call = idempotency_key(request)
+        with acting_at(merchant_id, self.principal, Reserved.API_KEYS_WRITE) as (_, principal):
+            forbid_granting_beyond(principal, merchant_id, api_key.permissions)
+            successor, secret = api_key.rotate(grace, user_of(request), call)
         if secret is None:
             return data(ApiKeySerializer, successor, key=None, message=ALREADY_SHOWN)
         return data(ApiKeySerializer, successor, HTTPStatus.CREATED, key=secret)

@@ -83,7 +83,8 @@ class SessionListView(ApiView):
         responses={204: OpenApiResponse(description="All your sessions are over.")},
     )
     def delete(self, request: Request) -> Response:
-        sessions.end_all(user_of(request), "all sessions ended by their user")
+        principal = self.principal
+        sessions.end_own(principal.id, principal.session_id, "all sessions ended by their user")
         return no_content()
 
 
@@ -103,11 +104,9 @@ class SessionView(ApiView):
     def delete(self, request: Request, session_id: str) -> Response:
         if not ids.is_valid(ids.Prefix.SESSION, session_id):
             raise NotFound
-        if (
-            not Session.objects.live()
-            .of(self.principal)
-            .filter(pk=session_id)
-            .end("ended by its user")
+        principal = self.principal
+        if not sessions.end_own(
+            principal.id, principal.session_id, "ended by its user", chosen=session_id
         ):
             raise NotFound
         return no_content()

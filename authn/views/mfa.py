@@ -6,6 +6,7 @@ from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from accounts.models import User
 from authn.authentication import user_of
 from authn.mfa import factors, policy, totp
 from authn.mfa.serializers import (
@@ -20,11 +21,13 @@ from authn.mfa.serializers import (
 )
 from authn.models import RecoveryCode
 from authn.models.mfa import ENROLMENT_LIFETIME
-from fluxiq.errors import Conflict, Forbidden, Unauthorized, ValidationFailed
+from fluxiq.errors import Conflict, Forbidden, ValidationFailed
 from fluxiq.http import TOKEN_ONLY
+from fluxiq.principals import Principal
 from fluxiq.schema import enveloped
 from fluxiq.scopes import ALL
 from fluxiq.views import ApiView, data, no_content
+from merchants.acting import acting_at
 from merchants.models import Merchant
 
 TAG = "Second factor"
@@ -90,7 +93,10 @@ class MfaEnrolView(ApiView):
     def post(self, request: Request) -> Response:
         body = self.read(MfaEnrolmentRequest)
         enrolment = factors.enrol(
-            user_of(request), current_password=body["current_password"], code=body.get("code")
+            user_of(request),
+            current_password=body["current_password"],
+            code=body.get("code"),
+            session_id=self.principal.session_id,
         )
         shown = {
             "secret": enrolment.secret,
@@ -123,7 +129,7 @@ class MfaConfirmView(ApiView):
         code = self.read(MfaCode)["code"]
         try:
             codes = factors.confirm(self.principal.id, code, session_id=self.principal.session_id)
-        except Unauthorized as error:
+        except factors.WrongCode as error:
             raise ValidationFailed({"code": [f"{factors.INVALID_CODE}."]}) from error
         return data(RecoveryCodesSerializer, {"recovery_codes": codes})
 
@@ -146,7 +152,8 @@ class RecoveryCodesView(ApiView):
         },
     )
     def post(self, request: Request) -> Response:
-        codes = factors.renew_recovery_codes(user_of(request), self.read(MfaCode)["code"])
+        code = self.read(MfaCode)["code"]
+        codes = factors.renew_recovery_codes(user_of(request), code, self.principal.session_id)
         return data(RecoveryCodesSerializer, {"recovery_codes": codes})
 
 
@@ -160,9 +167,12 @@ class MerchantSecurityView(ApiView):
     def _merchant(self, merchant_id: str) -> Merchant:
         """Raises NotFound for a foreign one, Forbidden for who does not hold `*` there."""
         merchant = Merchant.objects.known_to(self.principal, merchant_id)
-        if ALL not in self.principal.permissions_at(merchant.pk):
-            raise Forbidden(ALL)
+        self._judge(self.principal, merchant_id)
         return merchant
+
+    def _judge(self, principal: Principal, merchant_id: str) -> None:
+        if ALL not in principal.permissions_at(merchant_id):
+            raise Forbidden(ALL)
 
     def _shown(self, merchant: Merchant) -> Response:
         members = merchant.memberships.in_force().without_second_factor()
@@ -195,5 +205,7 @@ class MerchantSecurityView(ApiView):
     def patch(self, request: Request, merchant_id: str) -> Response:
         merchant = self._merchant(merchant_id)
         required = self.read(MerchantSecurityChange)["require_mfa"]
-        policy.require_at(merchant, required, user_of(request))
+        with acting_at(merchant.id, self.principal) as (merchant, principal):
+            self._judge(principal, merchant.id)
+            policy.require_at(merchant, required, User.objects.get(pk=principal.id))
         return self._shown(merchant)

@@ -95,6 +95,9 @@ REFRESH_TOKEN_SECONDS = 7 * 24 * 60 * 60
 SESSION_MAX_AGE = seconds("SESSION_MAX_AGE", 30 * 24 * 60 * 60)
 REFRESH_REUSE_SECONDS = env.int("REFRESH_REUSE_SECONDS", 10)
 
+# What reads a caller again before a request writes (fluxiq.reauthentication).
+REAUTHENTICATE = "authn.authentication.reauthenticate"
+
 MFA_REQUIRED_FOR_STAFF = env.bool("MFA_REQUIRED_FOR_STAFF", False)
 MFA_REQUIRED_FOR_SUPERUSERS = env.bool("MFA_REQUIRED_FOR_SUPERUSERS", False)
 

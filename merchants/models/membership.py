@@ -257,7 +257,7 @@ class Membership(models.Model):
 
         Raises NotFound where it ended meanwhile.
         """
-        Merchant.objects.select_for_update().get(pk=self.merchant_id)
+        Merchant.objects.lock(self.merchant_id)
         found: Membership | None = Membership.objects.filter(pk=self.pk).first()
         if found is None:
             raise NotFound

@@ -85,6 +85,16 @@ _MerchantManager = models.Manager.from_queryset(MerchantQuerySet)
 class MerchantManager(_MerchantManager["Merchant"]):
     """Makes merchants."""
 
+    def lock(self, merchant_id: str) -> "Merchant":
+        """The merchant, its row locked until the transaction ends. Raises NotFound.
+
+        Memberships and what is done by them change under this lock.
+        """
+        found: Merchant | None = self.select_for_update(no_key=True).filter(pk=merchant_id).first()
+        if found is None:
+            raise NotFound
+        return found
+
     @transaction.atomic
     def open(self, name: str, document: str) -> "Merchant":
         """Make a merchant. Raises documents.InvalidDocument; Conflict for one that exists."""
