@@ -163,13 +163,13 @@ def _urls(
 ) -> Iterator[tuple[dict[str, str], dict[str, Any]]]:
     """The environment that names the engines, and what the demo told that their database holds."""
     if engines == EMBEDDED:
-        file, demo = _seeded_file(secrets)
+        file, demo = seeded_file(secrets)
         shutil.copy(file, f"{scratch}/db.sqlite3")
         yield {"DATABASE_URL": f"sqlite:///{scratch}/db.sqlite3", "REDIS_URL": ""}, demo
         return
     postgres, valkey = require(shared_postgres), require(start_valkey)
     try:
-        name, demo = _seeded_database(postgres.url, secrets)
+        name, demo = seeded_database(postgres.url, secrets)
         with database(postgres, like=name) as url:
             yield {"DATABASE_URL": url, "REDIS_URL": valkey.url}, demo
     finally:
@@ -177,7 +177,7 @@ def _urls(
 
 
 @cache
-def _seeded_file(secrets: tuple[str, ...]) -> tuple[Path, dict[str, Any]]:
+def seeded_file(secrets: tuple[str, ...]) -> tuple[Path, dict[str, Any]]:
     """An SQLite file to copy: migrating and seeding take longer than all else before a start."""
     scratch = Path(tempfile.mkdtemp(prefix="fluxiq-seeded-"))
     atexit.register(shutil.rmtree, scratch)
@@ -186,7 +186,7 @@ def _seeded_file(secrets: tuple[str, ...]) -> tuple[Path, dict[str, Any]]:
 
 
 @cache
-def _seeded_database(postgres: str, secrets: tuple[str, ...]) -> tuple[str, dict[str, Any]]:
+def seeded_database(postgres: str, secrets: tuple[str, ...]) -> tuple[str, dict[str, Any]]:
     """The name of a database to copy, for as long as this process lives."""
     lifetime = ExitStack()
     # A server that was stopped before took its databases along.
