@@ -117,7 +117,7 @@ class SetPasswordTests(ConsoleTestCase):
     def test_a_busy_hasher_is_503_and_changes_nothing(self) -> None:
         self.enter(self.root)
         busy = ServiceUnavailable(retry_after=2)
-        with mock.patch("accounts.models.User.set_password", side_effect=busy):
+        with mock.patch("authn.passwords.make_password", side_effect=busy):
             response = self.set(self.olga, expect=503)
         assert response.headers["Retry-After"] == "2"
         assert "Nothing was changed." in response.content.decode()
