@@ -58,6 +58,7 @@ class Lane:
     name: str
     steps: list[Step]
     ticks: Iterator[int]
+    inside: bool = True  # whether a statement within a transaction is a boundary too
     hold_at: int = 0  # which boundary to stop at, counted from 1; 0 is none
     passed: int = 0
     held: threading.Event = field(default_factory=threading.Event)
@@ -68,20 +69,23 @@ class Lane:
         """Django's execute wrapper."""
         writes = sql.lstrip().startswith(WRITES)
         in_transaction = context["connection"].in_atomic_block
-        return self._step(
-            lambda: execute(sql, params, many, context),
-            Step(self.name, writes, writes and not in_transaction, sql),
-        )
+        step = Step(self.name, writes, writes and not in_transaction, sql)
+        if self.inside or not in_transaction:
+            self._stop_at_boundary()
+        return self._step(lambda: execute(sql, params, many, context), step)
 
     def commit(self, commit: Callable[[], None]) -> None:
         """In the place of the connection's own."""
+        self._stop_at_boundary()
         self._step(commit, Step(self.name, writes=False, commits=True, sql="COMMIT"))
 
-    def _step(self, do: Callable[[], Any], step: Step) -> Any:
+    def _stop_at_boundary(self) -> None:
         self.passed += 1
         if self.passed == self.hold_at:
             self.held.set()
             assert self.released.wait(30), f"{self.name} was not released"
+
+    def _step(self, do: Callable[[], Any], step: Step) -> Any:
         self.in_statement_since = time.monotonic()
         began = next(self.ticks)
         try:
@@ -141,7 +145,10 @@ class Arena:
         None where the first has no such boundary: then it was run alone, and the other one not.
         """
         steps, ticks = list[Step](), itertools.count()
-        first, second = Lane("held", steps, ticks, hold_at=at), Lane("other", steps, ticks)
+        # On SQLite a transaction takes the one lock of the file as it begins: until its commit the
+        # other request can only read what was there before, wherever the first one is held.
+        first = Lane("held", steps, ticks, inside=not self.is_sqlite, hold_at=at)
+        second = Lane("other", steps, ticks)
         running = self._pools["held"].submit(self._run, first, held)
         wait_until(lambda: first.held.is_set() or running.done(), pause=0.0005)
         if not first.held.is_set():
