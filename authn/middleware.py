@@ -175,14 +175,18 @@ class Gate:
     def look(self) -> None:
         """Record the address's bucket for the headers without counting in it."""
         bucket = ratelimit.address_bucket(self._request.address)  # type: ignore[attr-defined]
-        self._record(ratelimit.count(bucket, increment=False))
+        self._record(ratelimit.look(bucket))
 
     def settle(self, status: int) -> None:
-        """Count what never entered, and in its address's bucket whatever is answered 401.
+        """Count what never entered, and in its address's bucket whatever is answered 401. Whoever
+        could not be verified or counted, for an outage, is counted nowhere.
 
         Raises RateLimited.
         """
         if self.counted_in is None:
+            if status == ServiceUnavailable.status_code:
+                self.look()
+                return
             if status != Unauthorized.status_code:
                 self.identify()
             self.count_caller()
@@ -222,6 +226,8 @@ class GateMiddleware:
                 gate.settle(response.status_code)
         except (ServiceUnavailable, OperationalError, InterfaceError) as error:
             response = _in_place_of(response, unavailable(request, error))
+            if gate.counted_in is None:
+                gate.look()
         except ApiError as error:
             response = _in_place_of(response, render_error(error))
         gate.end(response.status_code)
