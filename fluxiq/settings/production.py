@@ -8,7 +8,7 @@ from fluxiq.counters import default_location
 from fluxiq.logs import logging_config
 from fluxiq.settings.base import *  # noqa: F403 - the idiom of layered settings
 from fluxiq.settings.base import BASE_DIR, BASE_SILENCED
-from fluxiq.settings.readers import cache, database, env, text
+from fluxiq.settings.readers import cache, database, env, mail, text
 
 REQUIRED = (
     "SECRET_KEY",
@@ -56,9 +56,7 @@ SILENCED_SYSTEM_CHECKS = [
     "security.W008",  # health checks and a gateway's calls come without TLS inside its network
 ]
 
-EMAIL_CONFIG = env.email_url("EMAIL_URL", default="smtp://localhost:25")
-vars().update(EMAIL_CONFIG)
-DEFAULT_FROM_EMAIL = text("DEFAULT_FROM_EMAIL", "FluxiQ <no-reply@localhost>")
+vars().update(mail("smtp://localhost:25"))
 
 LOGGING = logging_config("json")
 
