@@ -25,7 +25,7 @@ from authn.models.api_key_queries import KeyRefused
 from authn.ratelimit import Bucket
 from authn.tokens import AccessToken
 from authn.usage import Use
-from fluxiq import metrics, origin
+from fluxiq import hosts, metrics, origin
 from fluxiq.error_handlers import unavailable
 from fluxiq.errors import (
     ApiError,
@@ -207,6 +207,7 @@ class GateMiddleware:
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response
+        self._hosts = hosts.ServedHosts()
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         if not request.path_info.startswith(API_PREFIX):
@@ -218,6 +219,11 @@ class GateMiddleware:
                 request.encoding = "utf-8"
         gate = Gate(request)
         request.gate = gate  # type: ignore[attr-defined]
+        if not self._hosts.include(request):
+            response: HttpResponseBase = hosts.refuse(request)
+            gate.look()
+            self._finish(request, response)
+            return response
         response = self.get_response(request)
         try:
             if is_preflight(request):
