@@ -7,8 +7,8 @@ from unittest import mock
 
 from django.core import mail
 from django.test import override_settings
+from django_ratelimit.core import get_usage
 
-from authn import ratelimit
 from fluxiq.audit.models import AuditEvent, Kind
 from fluxiq.tests.base import ApiTestCase
 from fluxiq.tests.factories import PASSWORD
@@ -66,7 +66,7 @@ class RecoveryTests(ApiTestCase):
             for document in (known, *of_others, "x"):
                 with (
                     self.assertNumQueries(0),
-                    mock.patch("authn.ratelimit.get_usage", wraps=ratelimit.get_usage) as counted,
+                    mock.patch("authn.ratelimit.get_usage", wraps=get_usage) as counted,
                     mock.patch("authn.recovery.make_token") as made,
                 ):
                     assert self.forgot(document).status_code == 202

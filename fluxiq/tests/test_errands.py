@@ -3,6 +3,7 @@
 import os
 import threading
 from collections.abc import Iterator
+from functools import partial
 from unittest import mock
 
 import pytest
@@ -31,8 +32,12 @@ def errands() -> Iterator[Errands]:
 
 def test_they_are_done_in_turn_by_another_thread(errands: Errands) -> None:
     done: list[tuple[int, str]] = []
+
+    def note(number: int) -> None:
+        done.append((number, threading.current_thread().name))
+
     for number in range(3):
-        errands.hand_over(lambda n=number: done.append((n, threading.current_thread().name)))
+        errands.hand_over(partial(note, number))
     wait_until(lambda: len(done) == 3)
     assert done == [(n, "errands") for n in range(3)]
 
@@ -52,7 +57,7 @@ def test_beyond_the_bound_none_is_taken() -> None:
     with mock.patch.object(background, "ERRAND_SECONDS", 3600):
         errands = Errands("errands", most=3)
     done: list[int] = []
-    taken = [errands.hand_over(lambda n=n: done.append(n)) for n in range(5)]
+    taken = [errands.hand_over(partial(done.append, n)) for n in range(5)]
     assert taken == [True, True, True, False, False]
     errands.stop()  # as a process that exits does
     assert done == [0, 1, 2]

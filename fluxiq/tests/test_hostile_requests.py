@@ -47,9 +47,10 @@ class HostileRequestTests(ApiTestCase):
             "session_id": "ses_01HQGX3VJ8Z5Y6W7T8R9QPNM0K",
         }
         self.spec = openapi.load()
-        self.operations = [
-            (*name.split(" "), operation) for name, operation in openapi.operations(self.spec)
-        ]
+        self.operations: list[tuple[str, str, openapi.Json]] = []
+        for name, operation in openapi.operations(self.spec):
+            method, _, path = name.partition(" ")
+            self.operations.append((method, path, operation))
 
     def url(self, path: str, **changes: str) -> str:
         """The path below `/api/v1` with its parameters filled in."""
