@@ -24,6 +24,7 @@ from accounts.models import User
 from accounts.passwords import MAX_LENGTH as MAX_PASSWORD
 from authn import passwords, refusals, throttle
 from authn.models import ApiKey
+from authn.models.api_key import LATEST
 from authn.serializers import MAX_NETWORKS
 from fluxiq import metrics
 from fluxiq.addresses import parse_networks
@@ -162,10 +163,14 @@ class IssueKeyForm(ModelForm[ApiKey]):
         return [permission for permission in ApiKey.GRANTABLE if permission in chosen]
 
     def clean_expires_at(self) -> datetime | None:
-        """Raises ValidationError for what is no moment to come."""
+        """In UTC. Raises ValidationError for what is no moment to come."""
         moment: datetime | None = self.cleaned_data["expires_at"]
-        if moment is not None and moment <= timezone.now():
+        if moment is None:
+            return None
+        if moment <= timezone.now():
             raise ValidationError(_("Must be in the future."))
+        if moment > LATEST:  # which the database may take, and could not give back
+            raise ValidationError(_("Must be before the year 10000 (UTC)."))
         return moment
 
     def clean_allowed_ips(self) -> list[str]:

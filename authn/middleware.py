@@ -25,7 +25,7 @@ from authn.models.api_key_queries import KeyRefused
 from authn.ratelimit import Bucket
 from authn.tokens import AccessToken
 from authn.usage import Use
-from fluxiq import metrics, origin
+from fluxiq import hosts, metrics, origin
 from fluxiq.error_handlers import unavailable
 from fluxiq.errors import (
     ApiError,
@@ -175,14 +175,18 @@ class Gate:
     def look(self) -> None:
         """Record the address's bucket for the headers without counting in it."""
         bucket = ratelimit.address_bucket(self._request.address)  # type: ignore[attr-defined]
-        self._record(ratelimit.count(bucket, increment=False))
+        self._record(ratelimit.look(bucket))
 
     def settle(self, status: int) -> None:
-        """Count what never entered, and in its address's bucket whatever is answered 401.
+        """Count what never entered, and in its address's bucket whatever is answered 401. Whoever
+        could not be verified or counted, for an outage, is counted nowhere.
 
         Raises RateLimited.
         """
         if self.counted_in is None:
+            if status == ServiceUnavailable.status_code:
+                self.look()
+                return
             if status != Unauthorized.status_code:
                 self.identify()
             self.count_caller()
@@ -203,6 +207,7 @@ class GateMiddleware:
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response
+        self._hosts = hosts.ServedHosts()
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         if not request.path_info.startswith(API_PREFIX):
@@ -214,6 +219,11 @@ class GateMiddleware:
                 request.encoding = "utf-8"
         gate = Gate(request)
         request.gate = gate  # type: ignore[attr-defined]
+        if not self._hosts.include(request):
+            response: HttpResponseBase = hosts.refuse(request)
+            gate.look()
+            self._finish(request, response)
+            return response
         response = self.get_response(request)
         try:
             if is_preflight(request):
@@ -222,6 +232,8 @@ class GateMiddleware:
                 gate.settle(response.status_code)
         except (ServiceUnavailable, OperationalError, InterfaceError) as error:
             response = _in_place_of(response, unavailable(request, error))
+            if gate.counted_in is None:
+                gate.look()
         except ApiError as error:
             response = _in_place_of(response, render_error(error))
         gate.end(response.status_code)

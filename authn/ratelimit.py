@@ -77,6 +77,15 @@ def count(bucket: Bucket, *, increment: bool = True) -> Usage:
     return bucket.usage(counted)
 
 
+def look(bucket: Bucket) -> Usage:
+    """What is counted in the bucket. Where this machine cannot tell: nothing, as in a window that
+    begins now."""
+    try:
+        return count(bucket, increment=False)
+    except ServiceUnavailable:
+        return bucket.usage(Counted(0, int(time.time()) + bucket.window))
+
+
 def count_remembered(
     kind: str, owner: str, window: int, names: Sequence[str], tallied: Tallied | None = None
 ) -> tuple[Counted, Asked] | None:

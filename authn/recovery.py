@@ -22,7 +22,7 @@ HOUR = 60 * 60
 def forgot(document: str) -> None:
     """Mail a link to the user of this document, if there is one with an e-mail address.
 
-    Tells nothing of whether there is, neither by an answer nor by its time.
+    What it does and how long it takes tells whether there is: no answer may wait for it.
     """
     user = User.objects.for_document(document)
     if user is None or not user.is_active or not user.email:

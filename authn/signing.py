@@ -12,7 +12,7 @@ import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import jwt
@@ -22,6 +22,8 @@ from django.conf import settings
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm, get_default_algorithms
 from rest_framework_simplejwt.backends import TokenBackend
 from rest_framework_simplejwt.exceptions import TokenBackendError, TokenBackendExpiredToken
+
+from fluxiq import ids
 
 ISSUER = "fluxiq"
 LEEWAY_SECONDS = 5
@@ -38,6 +40,13 @@ _MAX_TIMESTAMP = 253_402_300_799  # the last second of the year 9999
 _MAX_TOKEN_LENGTH = 4096
 _HEADER_MEMBERS = {"alg", "kid", "typ"}
 _SEGMENT = re.compile(r"[A-Za-z0-9_-]+")
+# The claims that are text, and whether one could be ours.
+_TEXTS: dict[str, Callable[[str], object]] = {
+    "jti": re.compile(r"[0-9a-f]{32}").fullmatch,  # authn.tokens.new_jti
+    "sub": partial(ids.is_valid, ids.Prefix.USER),
+    "sid": partial(ids.is_valid, ids.Prefix.SESSION),
+    "token_type": bool,
+}
 
 
 class InvalidSigningKeys(ValueError):
@@ -184,9 +193,10 @@ def authentic_payload(token: object, key_for: Callable[[Mapping[str, Any]], Sign
 
 def _check_claims(claims: Mapping[str, Any], audience: str) -> None:
     """Raises TokenBackendError unless every claim that we rely on is there, of its type, and
-    says that we issued the token for this audience and that it is valid by now."""
-    for name in ("jti", "sub", "sid", "token_type"):
-        if not isinstance(claims.get(name), str) or not claims[name]:
+    says that we issued the token for this audience and that it is valid by now. An id has the
+    shape of one: what has another is asked of no database and no cache."""
+    for name, is_usable in _TEXTS.items():
+        if not isinstance(claims.get(name), str) or not is_usable(claims[name]):
             raise TokenBackendError(f"no usable {name}")
     if claims.get("iss") != ISSUER or claims.get("aud") != audience:
         raise TokenBackendError("not ours, or not for this use")

@@ -146,7 +146,7 @@ def _console_page(request: HttpRequest, template: str, status: int) -> HttpRespo
 
 
 def handler400(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """A request that Django itself refused (a bad Host header, a malformed form)."""
+    """A request that Django itself refused, such as a malformed form."""
     if _is_staff_console(request):
         return defaults.bad_request(request, exception)
     return render(ValidationFailed({"request": ["The request could not be understood"]}))

@@ -27,6 +27,9 @@ class Credential(StrEnum):
     IGNORED = "ignored"  # none: secrets are tried here, so the address counts whoever asks
 
 
+# What of a browser's powers no page of ours has a use for.
+PERMISSIONS_POLICY = "camera=(), geolocation=(), microphone=(), payment=(), usb=()"
+
 ANY_KIND = frozenset(Kind)
 TOKEN_ONLY = frozenset({Kind.USER})
 

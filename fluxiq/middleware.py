@@ -23,9 +23,15 @@ from django.utils import timezone, translation
 from django.utils.cache import patch_vary_headers
 from whitenoise.middleware import WhiteNoiseMiddleware
 
-from fluxiq import metrics
+from fluxiq import hosts, metrics
 from fluxiq.addresses import Network, client_address, is_within, parse_address
-from fluxiq.http import Stored, set_headers, set_missing_headers, stored
+from fluxiq.http import (
+    PERMISSIONS_POLICY,
+    Stored,
+    set_headers,
+    set_missing_headers,
+    stored,
+)
 from fluxiq.metrics.families import MILLISECOND
 from fluxiq.origin import Origin, name_actor, working_as
 
@@ -48,8 +54,8 @@ def printable(text: str, limit: int) -> str:
 
 
 class OutermostMiddleware:
-    """Names the request, finds the client's address, and gives every response Django's security
-    headers.
+    """Names the request, finds the client's address, refuses a host that is not served, and gives
+    every response Django's security headers.
 
     A request id of a trusted proxy is kept, so that one id runs through all logs. The headers are
     those that Django's SecurityMiddleware sets, asked of it once: they are the same each time.
@@ -58,6 +64,7 @@ class OutermostMiddleware:
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
         self._security = SecurityMiddleware(get_response)
+        self._hosts = hosts.ServedHosts()
         self._logs: bool = settings.LOG_REQUESTS
         self._headers = {scheme: self._security_headers(scheme) for scheme in ("http", "https")}
 
@@ -75,7 +82,7 @@ class OutermostMiddleware:
         request.address = origin.address  # type: ignore[attr-defined]
         request.request_id = origin.request_id  # type: ignore[attr-defined]
         with working_as(origin):
-            response = self._redirect(request) or self.get_response(request)
+            response = self._answer(request)
             if self._logs:
                 _log(request, response.status_code, began)
         set_headers(response, {"X-Request-ID": origin.request_id})
@@ -84,6 +91,13 @@ class OutermostMiddleware:
         route = match.route if match is not None else None
         metrics.request_ended(request.method or "", route, response.status_code, kind, began)
         return response
+
+    def _answer(self, request: HttpRequest) -> HttpResponseBase:
+        if self._hosts.include(request):
+            return self._redirect(request) or self.get_response(request)
+        if request.path_info.startswith(API_PREFIX):
+            return self.get_response(request)  # the gate refuses it, with the headers of the limit
+        return hosts.refuse(request)
 
     def _redirect(self, request: HttpRequest) -> HttpResponseBase | None:
         """To https, where that is asked for and the request came without."""
@@ -122,10 +136,6 @@ def _kept_request_id(meta: dict[str, str], peer: str, trusted: Sequence[Network]
     if given is None or _REQUEST_ID.fullmatch(given) is None:
         return None
     return given if is_within(parse_address(peer), trusted) else None
-
-
-# What of a browser's powers no page of ours has a use for.
-PERMISSIONS_POLICY = "camera=(), geolocation=(), microphone=(), payment=(), usb=()"
 
 
 class StaffConsoleMiddleware:

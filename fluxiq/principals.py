@@ -74,9 +74,9 @@ class Principal:
 
     def holds_anywhere(self, permission: Permission) -> bool:
         """Whether the permission is held at one merchant or more."""
-        return self.is_superuser or any(
-            grants(g.permissions, permission) for g in self.grants if not g.suspended
-        )
+        if self.is_superuser:
+            return grants((ALL,), permission)
+        return any(grants(g.permissions, permission) for g in self.grants if not g.suspended)
 
     def merchants_with(self, permissions: Iterable[str]) -> list[str]:
         """The merchants where all of these permissions are held; a superuser's are not listed."""

@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Any, ClassVar
 
@@ -24,6 +24,7 @@ from fluxiq.scopes import Scope
 from merchants.models import Merchant
 
 MAX_GRACE = timedelta(days=7)
+LATEST = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)  # the last second that a date can name
 AUDIT_STEP = 60 * 60  # seconds, in which the use of one ended key is one event of the trail
 
 
@@ -277,7 +278,8 @@ class ApiKey(models.Model):
         now = timezone.now()
         expires_at = None
         if current.expires_at is not None:
-            expires_at = now + (current.expires_at - current.created_at)
+            lifetime = current.expires_at - current.created_at
+            expires_at = now + min(lifetime, LATEST - now)
         successor, secret = ApiKey.objects._mint(
             merchant=current.merchant,
             name=current.name,

@@ -183,6 +183,15 @@ class IssueTests(ConsoleTestCase):
     def test_an_expiry_in_the_past_is_refused(self) -> None:
         self.refused("expires_at", expires_at_0="2020-01-01", expires_at_1="00:00:00")
 
+    def test_an_expiry_past_the_year_9999_in_utc_is_refused(self) -> None:
+        # Three hours later in UTC than in Brasília, where staff are.
+        self.refused("expires_at", expires_at_0="9999-12-31", expires_at_1="21:00:00")
+        self.issue(expires_at_0="9999-12-31", expires_at_1="20:59:59")
+        api_key = ApiKey.objects.get()
+        assert str(api_key.expires_at) == "9999-12-31 23:59:59+00:00"
+        self.look(f"{LIST}{api_key.pk}/change/")
+        self.look(LIST)
+
     def test_what_is_no_cidr_is_refused(self) -> None:
         for text in ("10.0.0.1/8", "here", "10.0.0.0/33", "\n".join(["10.0.0.1"] * 51)):
             self.refused("allowed_ips", allowed_ips=text)

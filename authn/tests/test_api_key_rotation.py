@@ -10,6 +10,11 @@ from fluxiq.audit.models import AuditEvent, Kind
 from fluxiq.tests.base import ApiTestCase
 from fluxiq.tests.factories import issue_key
 
+LAST_MOMENTS = (
+    "9999-12-31T23:59:59Z", "9999-12-31T23:59:59.999999Z", "9999-12-31T23:59:59",
+    "9999-12-31T11:59:59-12:00",
+)  # fmt: skip
+
 
 class RotationTests(ApiTestCase):
     def setUp(self) -> None:
@@ -66,6 +71,17 @@ class RotationTests(ApiTestCase):
             assert successor.expires_at is not None
             left = successor.expires_at - timezone.now()
         assert abs(left - timedelta(days=10)) < timedelta(seconds=2)
+
+    def test_a_lifetime_that_would_pass_the_year_9999_ends_with_it(self) -> None:
+        path = f"/merchants/{self.bakery.id}/api-keys"
+        for given in LAST_MOMENTS:
+            body = {"name": "Lasting", "permissions": ["pix:write"], "expires_at": given}
+            key = self.data(self.post(path, self.olga, body), 201)
+            rotated = self.data(self.post(f"{path}/{key['id']}/rotate", self.olga), 201)
+            assert rotated["expires_at"] == "9999-12-31T23:59:59Z", given
+            again = self.data(self.post(f"{path}/{rotated['id']}/rotate", self.olga), 201)
+            assert again["expires_at"] == "9999-12-31T23:59:59Z", given
+            assert self.get("/auth/me", again["key"]).status_code == 200
 
     def test_an_unfit_grace_is_refused(self) -> None:
         unfit: tuple[Any, ...] = (-1, 604801, "60", 1.5, None, True, [], 10**30)

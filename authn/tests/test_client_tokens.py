@@ -12,7 +12,7 @@ from authn.client import Refused
 from authn.client.jwks import TokenVerifier
 from authn.tests.published import document, published, status, token
 from authn.tests.stub import Stub
-from authn.tests.tokens import PRIVATE, b64, forge
+from authn.tests.tokens import JTI, PRIVATE, SESSION_ID, USER_ID, b64, forge
 
 pytestmark = pytest.mark.engine  # no database is touched: once is enough
 
@@ -29,7 +29,7 @@ class TestTokens:
     def test_an_authentic_one_tells_whose_it_is(self, verifier: TokenVerifier, alg: str) -> None:
         now = int(time.time())
         found = verifier.verify(f"bearer {token(alg, iat=now, exp=now + 900)}")
-        assert (found.subject, found.session_id, found.token_id) == ("usr_1", "ses_1", "j")
+        assert (found.subject, found.session_id, found.token_id) == (USER_ID, SESSION_ID, JTI)
         assert (found.issued_at, found.expires_at) == (now, now + 900)
 
     @pytest.mark.parametrize(

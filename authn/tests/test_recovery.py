@@ -7,6 +7,7 @@ from unittest import mock
 
 from django.core import mail
 from django.test import override_settings
+from django_ratelimit.core import get_usage
 
 from fluxiq.audit.models import AuditEvent, Kind
 from fluxiq.tests.base import ApiTestCase
@@ -56,6 +57,37 @@ class RecoveryTests(ApiTestCase):
         answers += [self.forgot(d) for d in (self.mario.document, self.ana.document, "9" * 11, "x")]
         assert {(a.status_code, a.content) for a in answers} == {(202, b"")}
         assert len(mail.outbox) == 1
+
+    @override_settings(MAIL_IN_BACKGROUND=True)
+    def test_before_the_answer_nothing_is_done_that_depends_on_who_is_known(self) -> None:
+        self.ana.deactivate()
+        known, of_others = self.olga.document, (self.mario.document, self.ana.document, "9" * 11)
+        with mock.patch("fluxiq.background.Errands.hand_over", return_value=True) as handed_over:
+            for document in (known, *of_others, "x"):
+                with (
+                    self.assertNumQueries(0),
+                    mock.patch("authn.ratelimit.get_usage", wraps=get_usage) as counted,
+                    mock.patch("authn.recovery.make_token") as made,
+                ):
+                    assert self.forgot(document).status_code == 202
+                assert [call.kwargs["group"] for call in counted.call_args_list] == ["address:"]
+                assert not made.called
+        assert mail.outbox == []
+        assert handed_over.call_count == 5
+        with self.settings(MAIL_IN_BACKGROUND=False):
+            for call in handed_over.call_args_list:
+                with self.captureOnCommitCallbacks(execute=True):
+                    call.args[0]()
+        assert [message.to for message in mail.outbox] == [["olga@padaria.example"]]
+
+    @override_settings(MAIL_IN_BACKGROUND=True)
+    def test_where_too_much_waits_the_answer_is_the_same(self) -> None:
+        with (
+            mock.patch("fluxiq.background.Errands.hand_over", return_value=False),
+            self.assertLogs("fluxiq.mail", "ERROR") as logged,
+        ):
+            assert self.forgot(self.olga.document).status_code == 202
+        assert logged.records[0].getMessage() == "a mail was not sent: 1000 wait already"
 
     def test_the_token_sets_a_password_and_ends_every_session(self) -> None:
         pair = self.sign_in(self.olga)

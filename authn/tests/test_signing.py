@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from rest_framework_simplejwt.exceptions import TokenBackendError
 
 from authn import signing
-from authn.tests.tokens import BACKEND, assert_refused, claims, forge
+from authn.tests.tokens import BACKEND, USER_ID, assert_refused, claims, forge
 
 VECTORS = Path(__file__).parents[3] / "shared/vectors/wycheproof_json_web_signature_test.json"
 
@@ -37,7 +37,7 @@ def is_authentic(token: Any, key: signing.SigningKey) -> bool:
 
 
 def test_a_token_of_ours_is_read() -> None:
-    assert BACKEND.decode(forge())["sub"] == "usr_1"
+    assert BACKEND.decode(forge())["sub"] == USER_ID
 
 
 def test_what_we_encode_we_decode() -> None:
@@ -97,7 +97,7 @@ def test_a_token_has_at_most_4096_characters() -> None:
     longest, next_longer = next(
         (one, other) for one, other in itertools.pairwise(padded) if len(one) == 4096 < len(other)
     )
-    assert BACKEND.decode(longest)["sub"] == "usr_1"
+    assert BACKEND.decode(longest)["sub"] == USER_ID
     assert_refused(next_longer, "not a token")
 
 
@@ -134,7 +134,7 @@ def test_each_kind_of_token_is_read_by_its_own_backend_alone() -> None:
     assert jwt.get_unverified_header(token) == HEADER
     assert access.decode(token)["aud"] == "fluxiq"
     for other, why in ((other_typ, "not our header"), (elsewhere, "not ours, or not for this use")):
-        assert other.decode(other.encode(claims()))["sub"] == "usr_1"
+        assert other.decode(other.encode(claims()))["sub"] == USER_ID
         with pytest.raises(TokenBackendError, match=f"^{why}$"):
             other.decode(token)
 

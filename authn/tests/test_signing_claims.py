@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rest_framework_simplejwt.exceptions import TokenBackendError, TokenBackendExpiredToken
 
-from authn.tests.tokens import BACKEND, assert_refused, claims, forge
+from authn.tests.tokens import BACKEND, SESSION_ID, USER_ID, assert_refused, claims, forge
 
 
 @pytest.mark.parametrize(
@@ -28,6 +28,7 @@ def test_a_token_of_another_issuer_or_for_another_audience_is_refused(
     "changes",
     [
         {"sub": 5}, {"sub": ""}, {"sub": None}, {"sub": ["usr_1"]}, {"jti": 5}, {"jti": ""},
+        {"sub": SESSION_ID}, {"sid": USER_ID}, {"jti": "0" * 33},
         {"sid": None}, {"sid": {}}, {"exp": "9999999999"}, {"exp": float("nan")},
         {"exp": float("inf")}, {"exp": 10**30}, {"exp": -1}, {"exp": True}, {"exp": None},
         {"exp": 9999999999.5}, {"iat": "now"}, {"iat": 10**30}, {"iat": None}, {"iat": -1},
@@ -92,7 +93,7 @@ def test_an_expired_token_can_be_read_where_that_is_asked_for_and_nothing_else_i
     None
 ):
     old = claims(exp=int(time.time()) - 10_000)
-    assert BACKEND.decode(forge(payload=old), verify=False)["sid"] == "ses_1"
+    assert BACKEND.decode(forge(payload=old), verify=False)["sid"] == SESSION_ID
     forged = forge(payload=old, secret="x" * 40)
     assert_refused(forged, "not signed by the key it names", verify=False)
     elsewhere = forge(payload={**old, "aud": "other"})

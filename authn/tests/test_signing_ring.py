@@ -16,7 +16,7 @@ from django.test import override_settings
 from rest_framework_simplejwt.exceptions import TokenBackendError
 
 from authn import signing
-from authn.tests.tokens import BACKEND, PRIVATE, SECRET, claims, forge, pem
+from authn.tests.tokens import BACKEND, PRIVATE, SECRET, USER_ID, claims, forge, pem
 
 PUBLISHED = {"ES256": {"crv", "x", "y"}, "EdDSA": {"crv", "x"}, "RS256": {"n", "e"}}
 UNUSABLE = {
@@ -44,13 +44,13 @@ def test_an_asymmetric_key_signs_and_is_published(algorithm: str, settings: Any)
     token = BACKEND.encode(claims())
     header = jwt.get_unverified_header(token)
     assert header == {"alg": algorithm, "kid": "a1", "typ": "at+jwt"}
-    assert BACKEND.decode(token)["sub"] == "usr_1"
-    assert BACKEND.decode(forge())["sub"] == "usr_1"
+    assert BACKEND.decode(token)["sub"] == USER_ID
+    assert BACKEND.decode(forge())["sub"] == USER_ID
     (published,) = signing.jwks()["keys"]
     assert {"kid": "a1", "alg": algorithm, "use": "sig"}.items() <= published.items()
     assert set(published) == {"kid", "alg", "use", "kty", *PUBLISHED[algorithm]}
     read = jwt.decode(token, jwt.PyJWK(published).key, [algorithm], audience="fluxiq")
-    assert read["sub"] == "usr_1"
+    assert read["sub"] == USER_ID
 
 
 def test_a_public_key_is_no_hmac_secret(settings: Any) -> None:

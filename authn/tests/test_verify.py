@@ -164,6 +164,17 @@ class VerifyTests(ApiTestCase):
         assert told["X-Auth-Permissions"] == "tokens:introspect"
         self.assert_forbidden(self.verify(secret, "?permission=pix:read"), "pix:read")
 
+    def test_asking_about_others_tokens_is_held_by_service_keys_alone(self) -> None:
+        asked, here = "permission=tokens:introspect", f"merchant_id={self.bakery.id}"
+        _, secret = issue_key(self.bakery, *Scope)
+        for caller in (self.root, self.olga, secret):
+            for query in (asked, f"permission=pix:read&{asked}", f"{asked}&{here}"):
+                self.assert_forbidden(self.verify(caller, f"?{query}"), "tokens:introspect")
+            for query in ("", f"?{here}", "?permission=pix:read"):
+                held = self.headers(self.verify(caller, query))["X-Auth-Permissions"]
+                assert "introspect" not in held
+        self.assert_forbidden(self.verify(self.sam, f"?{asked}"), "tokens:introspect")
+
     def test_every_scope_of_the_catalogue_can_be_asked_for(self) -> None:
         for scope in Scope:
             assert self.verify(self.olga, f"?permission={scope}").status_code == 200

@@ -17,6 +17,9 @@ from rest_framework_simplejwt.exceptions import TokenBackendError
 
 from authn import signing
 
+USER_ID = "usr_01HQGX3VJ8Z5Y6W7T8R9QPNM0K"
+SESSION_ID = "ses_01HQGX3VJ8Z5Y6W7T8R9QPNM0K"
+JTI = "0123456789abcdef" * 2
 SECRET = "signing-key-of-the-tests-alone-0123456789"
 BACKEND = signing.RingTokenBackend(typ="at+jwt", audience="fluxiq")
 
@@ -31,7 +34,7 @@ def part(token: str, index: int) -> dict[str, Any]:
 def claims(**changes: Any) -> dict[str, Any]:
     """Claims of a good access token."""
     now = int(time.time())
-    good = {"token_type": "access", "sub": "usr_1", "sid": "ses_1", "jti": "j", "iat": now}
+    good = {"token_type": "access", "sub": USER_ID, "sid": SESSION_ID, "jti": JTI, "iat": now}
     return {**good, "exp": now + 900, "iss": "fluxiq", "aud": "fluxiq", **changes}
 
 

@@ -1,5 +1,6 @@
 """A forgotten password: asked for by document, reset by who reads the mailbox."""
 
+from functools import partial
 from typing import ClassVar
 
 from django.http import HttpRequest, HttpResponse
@@ -11,6 +12,7 @@ from rest_framework.response import Response
 
 from authn import recovery
 from authn.serializers import ForgottenPassword, PasswordReset
+from fluxiq import mail
 from fluxiq.errors import Unauthorized
 from fluxiq.http import Credential
 from fluxiq.views import ApiView, no_content
@@ -37,7 +39,8 @@ class ForgotView(ApiView):
         responses={202: OpenApiResponse(description="Accepted.")},
     )
     def post(self, request: Request) -> Response:
-        recovery.forgot(self.read(ForgottenPassword)["document"])
+        document = self.read(ForgottenPassword)["document"]
+        mail.later(partial(recovery.forgot, document))  # or its time would tell who is known
         return Response(status=202)
 
 

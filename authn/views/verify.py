@@ -62,12 +62,14 @@ def judge(principal: Principal, permissions: Sequence[str], merchant_id: str | N
     """
     first = permissions[0] if permissions else None
     if principal.is_superuser:
-        if merchant_id is None:
-            return [ALL]
-        known = ids.is_valid(ids.Prefix.MERCHANT, merchant_id)
-        if not known or not Merchant.objects.filter(pk=merchant_id).exists():
+        known = merchant_id is None or ids.is_valid(ids.Prefix.MERCHANT, merchant_id)
+        if not known or (merchant_id and not Merchant.objects.filter(pk=merchant_id).exists()):
             raise Forbidden(first)
-        return [merchant_id]
+        where = merchant_id or ALL
+        missing = principal.first_missing(permissions, where)
+        if missing is not None:
+            raise Forbidden(missing)
+        return [where]
     held = principal.merchants_with(())
     if merchant_id is not None:
         held = [m for m in held if m == merchant_id]

@@ -107,6 +107,8 @@ PASSWORD_RESET_URL = text(
     "PASSWORD_RESET_URL", f"http://127.0.0.1:{text('PORT', '8000')}/reset-password#{{token}}"
 )
 MAIL_IN_BACKGROUND = True
+DEFAULT_FROM_EMAIL = text("DEFAULT_FROM_EMAIL", "FluxiQ <no-reply@localhost>")
+EMAIL_TIMEOUT = 10  # seconds; without one, a server that hangs would hold up all mail for good
 
 # What each worker starts beside its requests, once it has loaded (fluxiq.wsgi).
 WORKER_STARTS = ["fluxiq.metrics.worker.start", "fluxiq.audit.worker.start"]

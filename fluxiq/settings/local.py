@@ -11,7 +11,7 @@ from pathlib import Path
 from fluxiq.counters import default_location
 from fluxiq.settings.base import *  # noqa: F403 - the idiom of layered settings
 from fluxiq.settings.base import BASE_DIR, STATIC_ROOT
-from fluxiq.settings.readers import cache, database, env, text
+from fluxiq.settings.readers import cache, database, env, mail, text
 
 VAR = BASE_DIR / "var"
 SECRETS = {
@@ -61,7 +61,7 @@ CACHES = {"default": cache(text("REDIS_URL"), Path(COUNTERS_PATH))}
 
 DEMO_ALLOWED = True  # people with documented passwords (authn.demo)
 
-EMAIL_BACKEND = "django.core.mail.backends.console.EmailBackend"
+vars().update(mail("consolemail://"))  # printed, where nothing else is said
 
 STATIC_ROOT.mkdir(mode=0o700, parents=True, exist_ok=True)  # whitenoise warns without it
 WHITENOISE_USE_FINDERS = True  # static files straight from the packages, without collectstatic

@@ -8,7 +8,7 @@ from fluxiq.counters import default_location
 from fluxiq.logs import logging_config
 from fluxiq.settings.base import *  # noqa: F403 - the idiom of layered settings
 from fluxiq.settings.base import BASE_DIR, BASE_SILENCED
-from fluxiq.settings.readers import cache, database, env, text
+from fluxiq.settings.readers import cache, database, env, mail, text
 
 REQUIRED = (
     "SECRET_KEY",
@@ -43,9 +43,9 @@ VERIFY_DOCUMENT_CHECK_DIGITS = env.bool("VERIFY_DOCUMENT_CHECK_DIGITS", True)
 
 # TLS ends before us or with us: gunicorn believes X-Forwarded-Proto of TRUSTED_PROXIES alone.
 SECURE_SSL_REDIRECT = env.bool("SECURE_SSL_REDIRECT", False)
+# For our own name alone: what the other names of the domain serve, and whether it belongs on the
+# browsers' preload list, is for its owner to say, at the gateway.
 SECURE_HSTS_SECONDS = env.int("SECURE_HSTS_SECONDS", 365 * 24 * 60 * 60)
-SECURE_HSTS_INCLUDE_SUBDOMAINS = True
-SECURE_HSTS_PRELOAD = True
 SESSION_COOKIE_SECURE = True
 CSRF_COOKIE_SECURE = True
 SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]
@@ -53,12 +53,12 @@ SILENCED_SYSTEM_CHECKS = [
     *BASE_SILENCED,
     "security.W002",  # frames are refused there too, and by policy where else there are pages
     "security.W003",  # CSRF is on where there are cookies: StaffConsoleMiddleware
+    "security.W005",  # HSTS of subdomains: see SECURE_HSTS_SECONDS
+    "security.W021",  # HSTS's preload list, too
     "security.W008",  # health checks and a gateway's calls come without TLS inside its network
 ]
 
-EMAIL_CONFIG = env.email_url("EMAIL_URL", default="smtp://localhost:25")
-vars().update(EMAIL_CONFIG)
-DEFAULT_FROM_EMAIL = text("DEFAULT_FROM_EMAIL", "FluxiQ <no-reply@localhost>")
+vars().update(mail("smtp://localhost:25"))
 
 LOGGING = logging_config("json")
 

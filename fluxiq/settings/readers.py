@@ -87,6 +87,12 @@ def database(url: str) -> dict[str, Any]:
     return config
 
 
+def mail(default: str) -> dict[str, Any]:
+    """Django's settings for EMAIL_URL, or for the default where it says nothing."""
+    config: dict[str, Any] = Environment.email_url_config(text("EMAIL_URL", default))
+    return config
+
+
 def cache(redis_url: str, fallback: Path) -> dict[str, Any]:
     """The counters: Redis or Valkey where there is one, else shared by this machine's workers."""
     if redis_url:

@@ -145,13 +145,15 @@ def session_of(user: str) -> str:
     return Session.objects.get(user_id=user).id
 
 
-def people(count: int, active: bool) -> list[str]:
+def people(count: int, active: bool, email: str = "") -> list[str]:
     """The documents of so many new users, who share one password that nobody is told."""
-    hashed = make_password(secrets.token_urlsafe(16))
-    users = [
-        User(document=f"{next(_documents)}", name="One of many", password=hashed, is_active=active)
-        for _ in range(count)
-    ]
+    alike: dict[str, Any] = {
+        "name": "One of many",
+        "password": make_password(secrets.token_urlsafe(16)),
+        "is_active": active,
+        "email": email,
+    }
+    users = [User(document=f"{next(_documents)}", **alike) for _ in range(count)]
     return [user.document for user in User.objects.bulk_create(users)]
 
 

@@ -84,6 +84,9 @@ class Faults(GatewayCase):
             assert reply.status == 503
             assert reply.all("Retry-After") == ["1"]
             assert reply.all("Cache-Control") == ["no-store"]
+            # It was asked under the name that the client called, which stands in ALLOWED_HOSTS.
+            (host,) = away.calls[0].all("Host")
+            assert host in ("127.0.0.1", f"127.0.0.1:{gateway.port}")
         assert not upstream.calls
 
     def test_an_upstream_that_is_down_is_503_too(self, service: Service, keys: Keys) -> None:

@@ -166,12 +166,16 @@ def test_postgresql_is_away_and_comes_back(running: Running) -> None:
         assert statuses(ask_all(probe)) == {200: 8}
         postgres.freeze()
         during = ask_all(*clients)
+        unverified = hosts.service.call("GET", VERIFY, keys.generate("live"))
         postgres.bring_back()
         wait_until(lambda: statuses(ask_all(probe)) == {200: 8}, "being back")
     for client in ("list", "nobody", "ready"):
         answers = [a for a in during if a.client == client]
         assert {(a.status, a.note) for a in answers} == {(503, "SERVICE_UNAVAILABLE")}, client
     assert {a.status for a in during if a.client == "live"} == {200}
+    assert unverified.status == 503
+    told = [unverified.headers[f"x-ratelimit-{name}"] for name in ("limit", "remaining")]
+    assert told == ["10", "10"]  # of its address, in which nothing was counted
     assert statuses(load.seen).keys() == {200, 503}
     assert slowest(during + load.seen) < ANSWER_SECONDS
     assert connections.most <= WORKERS * POOL

@@ -1,11 +1,16 @@
 """The security headers of every answer: each route, page, error, redirect and static file."""
 
+import os
 import re
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import pytest
 from django.contrib.staticfiles import finders
 from django.db import OperationalError
 from django.test import Client, override_settings
@@ -13,7 +18,9 @@ from django.urls import URLPattern, URLResolver, get_resolver
 
 from fluxiq.errors import ServiceUnavailable
 from fluxiq.tests.console import ConsoleTestCase
+from fluxiq.tests.engines import PROJECT
 from fluxiq.tests.factories import PASSWORD
+from fluxiq.tests.served import SECRETS
 
 # Of every answer there is, whatever it is.
 ALL = {
@@ -212,8 +219,38 @@ class HeaderTests(ConsoleTestCase):
         assert response.status_code == 503
         self.assert_headed("/admin/login/", response)
 
-    @override_settings(SECURE_HSTS_SECONDS=31_536_000, SECURE_HSTS_INCLUDE_SUBDOMAINS=True)
+    @override_settings(SECURE_HSTS_SECONDS=31_536_000)
     def test_over_https_a_browser_is_told_to_stay_there(self) -> None:
         for path in ("/healthz", "/api/v1/docs", "/admin/login/", "/nowhere"):
             value = type(self.client)().get(path, secure=True).headers["Strict-Transport-Security"]
-            assert value == "max-age=31536000; includeSubDomains", path
+            assert value == "max-age=31536000", path
+            assert "Strict-Transport-Security" not in self.client.get(path).headers
+
+
+HSTS_OF_PRODUCTION = """
+import django; django.setup()
+from django.http import HttpResponse
+from django.test import RequestFactory
+from fluxiq.middleware import OutermostMiddleware
+answer = OutermostMiddleware(lambda request: HttpResponse())
+for is_secure in (True, False):
+    headers = answer(RequestFactory().get("/healthz", secure=is_secure)).headers
+    print(headers.get("Strict-Transport-Security"))
+"""
+
+
+@pytest.mark.once
+def test_production_binds_its_own_name_to_https_and_no_other(tmp_path: Path) -> None:
+    environment = {
+        **os.environ,
+        **SECRETS,
+        "DJANGO_SETTINGS_MODULE": "fluxiq.settings.production",
+        "ALLOWED_HOSTS": "auth.example.com",
+        "DATABASE_URL": f"sqlite:///{tmp_path}/db.sqlite3",
+        "COUNTERS_PATH": str(tmp_path / "counters.sqlite3"),
+    }
+    command = [sys.executable, "-c", HSTS_OF_PRODUCTION]
+    done = subprocess.run(
+        command, cwd=PROJECT, env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["max-age=31536000", "None"]

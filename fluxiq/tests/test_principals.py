@@ -72,6 +72,13 @@ class TestPrincipal:
         assert all(root.holds_anywhere(p) for p in (*Scope, *Reserved))
         assert root.first_missing(["*"], KIOSK) is None
 
+    def test_not_even_a_superuser_holds_what_service_keys_hold(self) -> None:
+        root = user(grant(BAKERY, "owner"), is_superuser=True)
+        for permission in ServiceScope:
+            assert not root.holds(permission, BAKERY)
+            assert not root.holds_anywhere(permission)
+            assert root.first_missing([permission], BAKERY) == permission
+
     def test_a_superuser_is_served_where_their_own_merchant_is_suspended(self) -> None:
         root = user(grant(BAKERY, "operator", suspended=True), is_superuser=True)
         assert root.holds(Scope.USERS_WRITE, BAKERY)
