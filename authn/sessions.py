@@ -225,7 +225,7 @@ def end_all(user: User, reason: str, *, except_session: str | None = None) -> in
 
 @transaction.atomic
 def sign_out(user: User, reason: str) -> int:
-    """`end_all`, by staff or a command: in the trail even where the user had the console's alone."""
+    """`end_all`, for staff and commands: in the trail even if no session of the API ends."""
     audit.record(
         audit.Kind.STAFF_ACTION,
         object_id=user.id,

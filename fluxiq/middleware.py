@@ -13,6 +13,7 @@ from django.conf import settings
 from django.contrib.auth.middleware import AuthenticationMiddleware
 from django.contrib.messages.middleware import MessageMiddleware
 from django.contrib.sessions.middleware import SessionMiddleware
+from django.core.handlers.exception import convert_exception_to_response
 from django.core.handlers.wsgi import WSGIRequest
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
@@ -142,6 +143,8 @@ class StaffConsoleMiddleware:
         inner: Any = self._csrf
         for layer in (MessageMiddleware, AuthenticationMiddleware, SessionMiddleware):
             inner = layer(inner)
+        # What the layers themselves raise is answered within, so that it gets the headers too.
+        inner = convert_exception_to_response(inner)
         self._console = XFrameOptionsMiddleware(CSPMiddleware(inner))
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
@@ -153,6 +156,8 @@ class StaffConsoleMiddleware:
             response = cast(HttpResponseBase, self._console(request))  # async is not how we serve
         response.headers.setdefault("Content-Language", language)
         response.headers.setdefault("Permissions-Policy", PERMISSIONS_POLICY)
+        if "no-store" not in response.headers.get("Cache-Control", ""):
+            response.headers["Cache-Control"] = "no-store"
         patch_vary_headers(response, ("Accept-Language",))
         return response
 
