@@ -48,9 +48,10 @@ class ChoicesField(forms.ModelMultipleChoiceField):  # type: ignore[type-arg]
     """Many objects, chosen by id. A number that no id can be is refused before SQLite would."""
 
     def clean(self, value: Any) -> Any:
+        choices: Any = self.queryset
         for pk in value or ():
             try:
-                self.queryset.model._meta.pk.clean(pk, None)
+                choices.model._meta.pk.clean(pk, None)
             except ValidationError as error:
                 raise ValidationError(
                     self.error_messages["invalid_pk_value"], "invalid_pk_value", {"pk": pk}
@@ -216,14 +217,16 @@ class ConsoleAdmin(BoundedAdmin[M]):
             return HttpResponseRedirect(back)
         return self._confirm(request, action, [obj], back)
 
-    def response_action(self, request: HttpRequest, queryset: QuerySet[M]) -> Any:
+    def response_action(
+        self, request: HttpRequest, queryset: QuerySet[M], *args: Any, **kwargs: Any
+    ) -> Any:
         """As Django's. Raises BadRequest where what is selected has not the shape of an id."""
         try:
             for selected in request.POST.getlist(ACTION_CHECKBOX_NAME):
                 self.opts.pk.clean(selected, None)
         except ValidationError as error:
             raise BadRequest from error
-        return super().response_action(request, queryset)
+        return super().response_action(request, queryset, *args, **kwargs)
 
     def act_on_list(
         self, action: ObjectAction, request: HttpRequest, queryset: QuerySet[M]

@@ -190,7 +190,7 @@ def _texts(request: HttpRequest) -> Iterator[str]:
     for fields in (request.GET, request.POST):
         for name, values in fields.lists():
             yield name
-            yield from cast(list[str], values)
+            yield from values
 
 
 class BrowserMiddleware:

@@ -170,7 +170,6 @@ class WithPasswordOnlyTests(SignedOutCase):
         other.force_login(self.sam)
         self.password()
         new = "a brand new battery"
-        fields = {"old_password": PASSWORD, "new_password1": new, "new_password2": new}
-        self.send("password_change/", **fields)
+        self.send("password_change/", old_password=PASSWORD, new_password1=new, new_password2=new)
         assert self.is_in()
         assert other.get("/admin/").status_code == 302

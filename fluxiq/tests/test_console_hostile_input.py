@@ -141,7 +141,7 @@ class HostileInputTests(ConsoleTestCase):
             request = RequestFactory().get(url)
             request.user = self.root
             obj = model_admin.model.objects.first()
-            pages = {}
+            pages: dict[str, Any] = {}
             if model_admin.has_add_permission(request):
                 pages[f"{url}add/"] = None
             if obj is not None and model_admin.has_change_permission(request, obj):
