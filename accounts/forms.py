@@ -62,3 +62,10 @@ class UserChangeForm(ModelForm[User]):
     def clean_email(self) -> str:
         """The address as `create_user` would store it."""
         return User.objects.normalize_email(self.cleaned_data["email"])
+
+    def clean(self) -> dict[str, Any] | None:
+        data = super().clean()
+        # Those who do not see these fields do not change them.
+        if self.cleaned_data.get("is_superuser") and not self.cleaned_data.get("is_staff"):
+            self.add_error("is_staff", _("A superuser needs staff status too."))
+        return data

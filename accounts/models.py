@@ -10,6 +10,7 @@ from django.db import models, transaction
 from django.db.models.functions import Length
 from django.db.models.lookups import Exact
 from django.utils import timezone
+from django.utils.crypto import salted_hmac
 
 from accounts import documents
 from accounts.signals import access_withdrawn
@@ -65,11 +66,16 @@ class UserManager(BaseUserManager["User"]):
     def lock_as_proved(self, proved: "User") -> "models.QuerySet[User]":
         """The user, locked, where what their password proved still holds.
 
-        Empty for another password by now, another document, or a user who is no longer active. What
-        a request judged before it had the lock is judged again by it.
+        Empty for another password by now, another document, a user who is no longer active, or one
+        whose sessions were all ended meanwhile. What a request judged before it had the lock is
+        judged again by it.
         """
         return self.select_for_update(no_key=True).filter(
-            pk=proved.pk, document=proved.document, password=proved.password, is_active=True
+            pk=proved.pk,
+            document=proved.document,
+            password=proved.password,
+            session_epoch=proved.session_epoch,
+            is_active=True,
         )
 
     def create_user(
@@ -115,6 +121,13 @@ class UserManager(BaseUserManager["User"]):
         """Make a member of platform staff who holds `*` at every merchant."""
         return self.create_user(document, password, is_superuser=True, **extra)
 
+    def begin_session_epochs(self, batch_size: int) -> None:
+        """`User.begin_session_epoch` of everybody, that many in each transaction."""
+        last, in_order = "", self.order_by("pk").values_list("pk", flat=True)
+        while batch := list(in_order.filter(pk__gt=last)[:batch_size]):
+            self.filter(pk__in=batch).update(session_epoch=models.F("session_epoch") + 1)
+            last = batch[-1]
+
 
 class User(AbstractBaseUser, PermissionsMixin):
     """A person who signs in with a document and a password."""
@@ -135,6 +148,8 @@ class User(AbstractBaseUser, PermissionsMixin):
     mfa_enrolled_at = models.DateTimeField(
         "second factor since", null=True, blank=True, editable=False
     )
+    # How many times all sessions of this user were ended. It is a part of `get_session_auth_hash`.
+    session_epoch = models.IntegerField(default=0, db_default=0, editable=False)
 
     objects: ClassVar[UserManager] = UserManager()
 
@@ -177,6 +192,30 @@ class User(AbstractBaseUser, PermissionsMixin):
     def get_full_name(self) -> str:
         """What Django's pages call the person, who would else be called by their document."""
         return self.name or self.masked_document
+
+    def _get_session_auth_hash(self, secret: str | None = None) -> str:
+        """Django's HMAC of the password hash, and here of `session_epoch` too.
+
+        Both public methods, the one for SECRET_KEY_FALLBACKS too, are made of it. In epoch 0 it is
+        Django's value, so that servers of the release without epochs accept the same sessions.
+        """
+        value = f"{self.password}.{self.session_epoch}" if self.session_epoch else self.password
+        salt = "django.contrib.auth.models.AbstractBaseUser.get_session_auth_hash"
+        return salted_hmac(salt, value, secret=secret, algorithm="sha256").hexdigest()
+
+    @transaction.atomic
+    def begin_session_epoch(self) -> None:
+        """Have no session and no sign-in count that holds this user's present session auth hash.
+
+        The console's sessions, its pending sign-ins and the API's challenges each hold the hash of
+        the moment when the password was proved, and are compared with the user's row as it is. A
+        counter, not a time: clocks differ between servers, and two changes may share a
+        microsecond. The UPDATE locks the row until the transaction ends; `session_epoch` of this
+        object is then the row's.
+        """
+        row = type(self).objects.filter(pk=self.pk)
+        row.update(session_epoch=models.F("session_epoch") + 1)
+        self.session_epoch = row.values_list("session_epoch", flat=True).get()
 
     def clean(self) -> None:
         """Normalise e-mail address and document."""

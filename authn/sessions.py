@@ -229,22 +229,41 @@ def end_own(user_id: str, session_id: str | None, reason: str, *, chosen: str | 
 
     Raises Unauthorized where the session that asks is over.
     """
-    lock_own(user_id, session_id)
-    mine = Session.objects.live().filter(user_id=user_id)
-    return (mine if chosen is None else mine.filter(pk=chosen)).end(reason)
+    user = lock_own(user_id, session_id)
+    if chosen is None:
+        return end_all(user, reason)
+    return Session.objects.live().filter(user_id=user_id, pk=chosen).end(reason)
 
 
+@transaction.atomic
 def end_all(user: User, reason: str, *, except_session: str | None = None) -> int:
-    """End every session of a user, but one where that is asked for. Returns how many ended."""
+    """End every session of a user, but one where that is asked for. Returns how many ended.
+
+    The console's sessions, its pending sign-ins and the API's challenges end too: those that hold
+    the user's session auth hash of before (`User.begin_session_epoch`).
+    """
+    user.begin_session_epoch()
     return user.sessions.exclude(pk=except_session).end(reason)
+
+
+@transaction.atomic
+def sign_out(user: User, reason: str) -> int:
+    """`end_all`, for staff and commands: in the trail even if no session of the API ends."""
+    audit.record(
+        audit.Kind.STAFF_ACTION,
+        object_id=user.id,
+        after={"ended": "all sessions", "reason": reason},
+    )
+    return end_all(user, reason)
 
 
 def end_everybodys(reason: str) -> tuple[int, int]:
     """End every session of everybody, a batch at a time, the staff console's too.
 
-    Returns how many ended: (API sessions, sessions of the console, of people who signed in or
-    were about to).
+    Whoever has begun to sign in begins again: each user's epoch goes first. Returns how many ended:
+    (API sessions, sessions of the console, of people who signed in or were about to).
     """
+    User.objects.begin_session_epochs(BATCH)
     ended = 0
     while batch := list(Session.objects.live().order_by("pk").values_list("pk", flat=True)[:BATCH]):
         ended += Session.objects.filter(pk__in=batch).end(reason)

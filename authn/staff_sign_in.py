@@ -1,11 +1,14 @@
 """Signing in to the staff console: the password, then the second factor, enrolled the first time.
 
 Between the two nobody is signed in: the session only notes whose password was proved, for as long
-as a challenge of the API is good, and dies with that password.
+as a challenge of the API is good. Whatever was judged when the password was proved is judged again
+under the lock of the user's row, where the session begins: that the password is the same, that all
+sessions were not ended meanwhile, and that the user is active and staff and lacks no second factor.
 """
 
 from collections.abc import Callable, Sequence
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from django import forms
@@ -33,7 +36,14 @@ from authn.models.mfa import CHALLENGE_LIFETIME, ENROLMENT_LIFETIME
 from fluxiq import metrics
 from fluxiq.admin_site import dress
 from fluxiq.audit import models as audit
-from fluxiq.errors import ApiError, Conflict, RateLimited, ServiceUnavailable, Unauthorized
+from fluxiq.errors import (
+    INVALID_LOGIN,
+    ApiError,
+    Conflict,
+    RateLimited,
+    ServiceUnavailable,
+    Unauthorized,
+)
 from fluxiq.metrics.families import SIGN_INS
 
 # In the session
@@ -107,15 +117,30 @@ class PasswordView(LoginView):
 
     def form_valid(self, form: Any) -> HttpResponse:
         user: User = form.get_user()
-        if not user.has_second_factor and not policy.staff_lacks_factor(user):
-            with transaction.atomic():
-                _enter(self.request, user, None)
+        if _password_suffices(user):
+            if not _enter_by_password(self.request, user):
+                form.add_error(None, _(INVALID_LOGIN))
+                return self.form_invalid(form)
             return HttpResponseRedirect(self.get_success_url())
         metrics.add(SIGN_INS, "second_factor_asked")
         lifetime = CHALLENGE_LIFETIME if user.has_second_factor else ENROLMENT_LIFETIME
         _begin(self.request, user, lifetime, self.get_success_url())
         page = "admin:login_code" if user.has_second_factor else "admin:login_enrol"
         return HttpResponseRedirect(reverse(page))
+
+
+def _password_suffices(user: User) -> bool:
+    return not user.has_second_factor and not policy.staff_lacks_factor(user)
+
+
+def _enter_by_password(request: HttpRequest, proved: User) -> bool:
+    """Sign in the user as they were when the password was proved. False where they changed."""
+    with transaction.atomic():
+        user = User.objects.lock_as_proved(proved).filter(is_staff=True).first()
+        if user is None or not _password_suffices(user):
+            return False
+        _enter(request, user, None)
+    return True
 
 
 def _begin(request: HttpRequest, user: User, lifetime: timedelta, following: str) -> None:
@@ -135,12 +160,19 @@ def _pending(request: HttpRequest) -> User | None:
     if noted is None or noted["until"] <= timezone.now().timestamp():
         return None
     user = User.objects.filter(pk=noted["user"]).first()
-    return user if user is not None and _is_still(noted, user) else None
+    return user if user is not None and _is_still(noted["password_mark"], user) else None
 
 
-def _is_still(noted: dict[str, Any], user: User) -> bool:
-    is_same = constant_time_compare(noted["password_mark"], user.get_session_auth_hash())
+def _is_still(password_mark: str, user: User) -> bool:
+    """Whether a password that was proved at that session auth hash still signs the user in here."""
+    is_same = constant_time_compare(password_mark, user.get_session_auth_hash())
     return user.is_active and user.is_staff and is_same
+
+
+def _require_still(noted: dict[str, Any], user: User) -> None:
+    """Raises Unauthorized where the pending sign-in no longer serves."""
+    if not _is_still(noted["password_mark"], user):
+        raise Unauthorized
 
 
 # The second step
@@ -151,13 +183,12 @@ def code_page(request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
     user = _pending(request)
     if user is None:
         return _again()
-    if not user.has_second_factor:  # reset meanwhile
+    if not user.has_second_factor:  # they are to enrol, and came here by hand
         return HttpResponseRedirect(reverse("admin:login_enrol"))
     noted = request.session[_PENDING]
 
     def enter(found: User, proved: SecondFactor) -> None:
-        if not _is_still(noted, found):
-            raise Unauthorized
+        _require_still(noted, found)
         _enter(request, found, proved)
 
     form, error = CodeForm(request.POST or None), None
@@ -187,14 +218,15 @@ def enrol_page(request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
     noted = request.session[_PENDING]
     codes: Sequence[str] = ()
 
-    def enter(found: User) -> None:
-        if not _is_still(noted, found):
-            raise Unauthorized
-        _enter(request, found, SecondFactor.TOTP)
-
     def confirm(code: str) -> None:
         nonlocal codes
-        codes = factors.confirm(user.pk, code, factor_id=noted.get("enrolment", 0), then=enter)
+        codes = factors.confirm(
+            user.pk,
+            code,
+            factor_id=noted.get("enrolment", 0),
+            first=partial(_require_still, noted),
+            then=lambda found: _enter(request, found, SecondFactor.TOTP),
+        )
 
     form, error = CodeForm(request.POST or None), None
     if request.method == "POST" and form.is_valid():

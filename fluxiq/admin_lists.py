@@ -53,7 +53,7 @@ class BoundedAdmin(ThemedAdmin[M]):
 
     `search_exact` are fields compared whole, `search_names` those that hold names, and
     `search_starts` those of which the beginning is enough: all indexed (see the migrations that
-    make trigram indexes). `search_elsewhere` finds rows by what they belong to.
+    make trigram indexes). `list_lookups` are those that links to the list use, beside its filters'.
     """
 
     show_full_result_count = False
@@ -65,10 +65,24 @@ class BoundedAdmin(ThemedAdmin[M]):
     search_fields = ("id",)  # for Django's checks; `get_search_results` goes by those that follow
     search_exact: ClassVar[Sequence[str]] = ("id",)
     search_names: ClassVar[Sequence[str]] = ()
+    list_lookups: ClassVar[Sequence[str]] = ()
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         """The list's class."""
         return BoundedChangeList
+
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
+        """Whether a list may be narrowed so: only by its filters and by `list_lookups`.
+
+        Django allows any lookup of any column: a secret could be asked for letter by letter, a
+        pattern searched in every row, and a value be one that only the database refuses.
+        """
+        filters = self.get_list_filter(request)
+        allowed = {
+            f"{each}__exact" if isinstance(each, str) else getattr(each, "parameter_name", None)
+            for each in filters
+        }
+        return lookup in allowed or lookup in self.list_lookups
 
     def search_conditions(self, term: str) -> list[Q]:
         """What each may match: every one is a query of its own on one index."""
@@ -81,7 +95,7 @@ class BoundedAdmin(ThemedAdmin[M]):
         self, request: HttpRequest, queryset: QuerySet[M], search_term: str
     ) -> tuple[QuerySet[M], bool]:
         """The newest rows that match, of those that the filters have left."""
-        term = search_term.strip().replace("\0", "")
+        term = search_term.strip()
         if not term:
             return queryset, False
         found: set[str] = set()

@@ -14,8 +14,8 @@ from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.options import IS_POPUP_VAR
 from django.contrib.admin.utils import quote, unquote
 from django.contrib.admin.widgets import RelatedFieldWidgetWrapper
-from django.core.exceptions import PermissionDenied, ValidationError
-from django.db.models import Model, QuerySet
+from django.core.exceptions import BadRequest, PermissionDenied, ValidationError
+from django.db.models import ManyToManyField, Model, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
@@ -44,6 +44,21 @@ def adopt(instance: Model, made: Model) -> None:
     instance.__dict__.update(made.__dict__)
 
 
+class ChoicesField(forms.ModelMultipleChoiceField):  # type: ignore[type-arg]
+    """Many objects, chosen by id. A number that no id can be is refused before SQLite would."""
+
+    def clean(self, value: Any) -> Any:
+        choices: Any = self.queryset
+        for pk in value or ():
+            try:
+                choices.model._meta.pk.clean(pk, None)
+            except ValidationError as error:
+                raise ValidationError(
+                    self.error_messages["invalid_pk_value"], "invalid_pk_value", {"pk": pk}
+                ) from error
+        return super().clean(value)
+
+
 class ConsoleAdmin(BoundedAdmin[M]):
     """The base of all pages: nothing is deleted, and lists are bounded."""
 
@@ -58,6 +73,14 @@ class ConsoleAdmin(BoundedAdmin[M]):
         if field is not None and isinstance(field.widget, RelatedFieldWidgetWrapper):
             field.widget = field.widget.widget
         return field
+
+    def formfield_for_manytomany(
+        self, db_field: "ManyToManyField[Any, Any]", request: HttpRequest, **kwargs: Any
+    ) -> Any:
+        """As the theme's, as a ChoicesField."""
+        return super().formfield_for_manytomany(
+            db_field, request, form_class=ChoicesField, **kwargs
+        )
 
     def has_delete_permission(self, request: HttpRequest, obj: M | None = None) -> bool:
         """Nothing is deleted: it is deactivated, suspended, closed, revoked or ended."""
@@ -193,6 +216,17 @@ class ConsoleAdmin(BoundedAdmin[M]):
             self.message_user(request, message, messages.WARNING)
             return HttpResponseRedirect(back)
         return self._confirm(request, action, [obj], back)
+
+    def response_action(
+        self, request: HttpRequest, queryset: QuerySet[M], *args: Any, **kwargs: Any
+    ) -> Any:
+        """As Django's. Raises BadRequest where what is selected has not the shape of an id."""
+        try:
+            for selected in request.POST.getlist(ACTION_CHECKBOX_NAME):
+                self.opts.pk.clean(selected, None)
+        except ValidationError as error:
+            raise BadRequest from error
+        return super().response_action(request, queryset, *args, **kwargs)
 
     def act_on_list(
         self, action: ObjectAction, request: HttpRequest, queryset: QuerySet[M]

@@ -148,7 +148,7 @@ def _console_page(request: HttpRequest, template: str, status: int) -> HttpRespo
 def handler400(request: HttpRequest, exception: Exception) -> HttpResponse:
     """A request that Django itself refused, such as a malformed form."""
     if _is_staff_console(request):
-        return defaults.bad_request(request, exception)
+        return render_page(request, "400.html", status=HTTPStatus.BAD_REQUEST)
     return render(ValidationFailed({"request": ["The request could not be understood"]}))
 
 

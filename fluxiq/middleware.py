@@ -3,7 +3,8 @@
 import logging
 import random
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from io import BytesIO
 from typing import Any, cast
 
@@ -13,6 +14,8 @@ from django.conf import settings
 from django.contrib.auth.middleware import AuthenticationMiddleware
 from django.contrib.messages.middleware import MessageMiddleware
 from django.contrib.sessions.middleware import SessionMiddleware
+from django.core.exceptions import BadRequest, TooManyFieldsSent
+from django.core.handlers.exception import convert_exception_to_response
 from django.core.handlers.wsgi import WSGIRequest
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
@@ -152,30 +155,52 @@ class StaffConsoleMiddleware:
         inner: Any = self._csrf
         for layer in (MessageMiddleware, AuthenticationMiddleware, SessionMiddleware):
             inner = layer(inner)
+        # What the layers themselves raise is answered within, so that it gets the headers too.
+        inner = convert_exception_to_response(inner)
         self._console = XFrameOptionsMiddleware(CSPMiddleware(inner))
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         if not request.path_info.startswith(STAFF_CONSOLE):
             return self.get_response(request)
+        # Django would decode the query by the Content-Type, which may name a charset that makes
+        # lone surrogates. (Beyond the number of fields, the view is told when it reads them.)
+        if request.encoding is not None:
+            with suppress(TooManyFieldsSent):
+                request.encoding = "utf-8"
         language = translation.get_language_from_request(request)
         # For this request alone: the API, in English and UTC, is served by the same thread next.
         with translation.override(language), timezone.override(settings.STAFF_TIME_ZONE):
             response = cast(HttpResponseBase, self._console(request))  # async is not how we serve
         response.headers.setdefault("Content-Language", language)
         response.headers.setdefault("Permissions-Policy", PERMISSIONS_POLICY)
+        if "no-store" not in response.headers.get("Cache-Control", ""):
+            response.headers["Cache-Control"] = "no-store"
         patch_vary_headers(response, ("Accept-Language",))
         return response
 
     def process_view(self, request: HttpRequest, *args: Any) -> Any:
-        """Refuse a form without its CSRF token."""
-        if request.path_info.startswith(STAFF_CONSOLE):
-            return self._csrf.process_view(request, *args)
-        return None
+        """Refuse a form without its CSRF token. Raises BadRequest for a NUL character in address,
+        query or form, which no browser sends and PostgreSQL does not take."""
+        if not request.path_info.startswith(STAFF_CONSOLE):
+            return None
+        refusal = self._csrf.process_view(request, *args)
+        if refusal is None and "\0" in "".join(_texts(request)):
+            raise BadRequest("There is a NUL character in the request")
+        return refusal
 
     def _name_actor(self, request: HttpRequest) -> HttpResponseBase:
         if request.user.is_authenticated:
             name_actor("staff", str(request.user.pk))
         return self.get_response(request)
+
+
+def _texts(request: HttpRequest) -> Iterator[str]:
+    """All that the client chose of address, query and form."""
+    yield request.path_info
+    for fields in (request.GET, request.POST):
+        for name, values in fields.lists():
+            yield name
+            yield from values
 
 
 class BrowserMiddleware:

@@ -115,6 +115,15 @@ class ChangeUserTests(ConsoleTestCase):
         assert user.name == "Root I"
         assert user.is_superuser
 
+    def test_a_superuser_has_staff_status_too(self) -> None:
+        """Or the API would send them to a console that does not let them in."""
+        self.enter(self.root)
+        response = self.change(self.olga, 200, is_superuser="on")
+        assert self.refusals(response) == ["A superuser needs staff status too."]
+        assert not User.objects.get(pk=self.olga.pk).is_superuser
+        self.change(self.olga, is_superuser="on", is_staff="on")
+        assert User.objects.get(pk=self.olga.pk).is_superuser
+
     def test_who_may_only_look_changes_nothing(self) -> None:
         self.enter(self.sam, "accounts.view_user")
         self.look(self.page(self.olga))

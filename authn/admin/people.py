@@ -16,7 +16,7 @@ from django.views.decorators.debug import sensitive_post_parameters, sensitive_v
 
 from accounts import admin as accounts_admin
 from accounts.models import User
-from authn import passwords, recovery
+from authn import passwords, recovery, sessions
 from authn.admin.merchants import events_table, link
 from authn.admin.sessions import state_badge
 from authn.mfa import factors
@@ -43,9 +43,12 @@ class UserAdmin(accounts_admin.UserAdmin):
         ObjectAction(
             name="end-sessions",
             label=gettext_lazy("End all sessions"),
-            explanation=gettext_lazy("Their tokens are refused from the next request on."),
-            perform=lambda user, reason: Session.objects.filter(user=user).end("ended by staff"),
-            applies_to=lambda user: Session.objects.live().filter(user=user).exists(),
+            explanation=gettext_lazy(
+                "Their tokens are refused from the next request on. They are signed out of the"
+                " staff console too, and whoever has begun to sign in begins again."
+            ),
+            perform=lambda user, reason: sessions.sign_out(user, "ended by staff"),
+            applies_to=lambda user: user.is_active,  # of the others, nothing is in force
             permission="authn.change_session",
         ),
         ObjectAction(

@@ -57,6 +57,7 @@ class SessionAdmin(ReadOnlyAdmin[Session]):
         "shown_user_agent",
     )
     list_filter = (StateFilter, made_lately(ids.Prefix.SESSION))
+    list_lookups = ("user__id__exact",)
     list_select_related = ("user",)
     search_exact = ("id", "address")
     search_help_text = gettext_lazy("The session's id, its address, or the user's name or id.")

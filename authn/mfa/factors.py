@@ -117,16 +117,20 @@ def confirm(
     *,
     session_id: str | None = None,
     factor_id: int | None = None,
+    first: Callable[[User], None] | None = None,
     then: Callable[[User], None] | None = None,
 ) -> Sequence[str]:
     """The first code of the app: from now on it is asked for. Returns the recovery codes.
 
-    Every other session of the user ends; `then` is done in the same transaction. Raises Conflict
-    where no enrolment (or not that one) is under way, RateLimited, WrongCode, and Unauthorized for
-    a session that ended meanwhile or where `then` does.
+    Every other session of the user ends. `first` is called with the locked user as they were, and
+    may refuse (Unauthorized); `then` with the user as they are now, in the same transaction. Raises
+    Conflict where no enrolment (or not that one) is under way, RateLimited, WrongCode, and
+    Unauthorized for a session that ended meanwhile.
     """
 
     def do(user: User) -> Sequence[str]:
+        if first is not None:
+            first(user)
         pending = TotpFactor.objects.pending().filter(user=user)
         factor = pending.filter(**({} if factor_id is None else {"pk": factor_id})).first()
         if factor is None:

@@ -20,7 +20,10 @@ def may_not_sign_in_without(user: User) -> bool:
 
 
 def staff_lacks_factor(user: User) -> bool:
-    """Whether this member of staff has to enrol before any page of the console."""
+    """Whether this member of staff has to enrol before any page of the console: as all staff, or
+    as a superuser, who gets no tokens of the API without, and can enrol nowhere else."""
+    if may_not_sign_in_without(user):
+        return True
     return bool(settings.MFA_REQUIRED_FOR_STAFF) and not user.has_second_factor
 
 

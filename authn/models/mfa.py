@@ -197,7 +197,8 @@ class MfaChallenge(models.Model):
 
     digest = models.BinaryField(max_length=32, unique=True)
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
-    # Of the password that was proved: the challenge dies with it.
+    # The user's session auth hash when the password was proved. Another password, or the end of all
+    # their sessions (as by a deactivation, or another second factor), makes it another.
     password_mark = models.CharField(max_length=64)
     expires_at = models.DateTimeField(db_index=True)
 

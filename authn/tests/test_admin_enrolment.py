@@ -17,8 +17,7 @@ from fluxiq.errors import Conflict
 from fluxiq.tests.factories import PASSWORD, Phone, enrol
 
 
-@override_settings(MFA_REQUIRED_FOR_STAFF=True)
-class StaffEnrolmentTests(SecondStepCase):
+class EnrolmentCase(SecondStepCase):
     def secret(self) -> str:
         """What the enrolment page shows."""
         page = unescape(self.client.get(ENROL).content.decode())
@@ -26,6 +25,9 @@ class StaffEnrolmentTests(SecondStepCase):
         assert found is not None, page
         return found[1]
 
+
+@override_settings(MFA_REQUIRED_FOR_STAFF=True)
+class StaffEnrolmentTests(EnrolmentCase):
     def test_the_first_sign_in_enrols_and_then_opens(self) -> None:
         assert self.led_to(self.password(next="/admin/authn/session/")) == ENROL
         assert not self.is_in()
@@ -153,12 +155,33 @@ class StaffEnrolmentTests(SecondStepCase):
         self.sam.refresh_from_db()
         assert not self.sam.has_second_factor
 
-    def test_a_superuser_who_enrolled_gets_tokens(self) -> None:
-        with override_settings(MFA_REQUIRED_FOR_SUPERUSERS=True):
-            self.password(self.root)
-            phone = Phone(self.secret(), ())
-            self.code(phone.code(), ENROL)
-            body = {"document": self.root.document, "password": PASSWORD}
-            challenge = self.error(self.post("/auth/login", None, body), 403)["challenge"]
-            finish = {"challenge": challenge, "code": phone.code(1)}
-            assert self.data(self.post("/auth/login/mfa", None, finish))
+
+@override_settings(MFA_REQUIRED_FOR_STAFF=False, MFA_REQUIRED_FOR_SUPERUSERS=True)
+class SuperuserEnrolmentTests(EnrolmentCase):
+    def login(self, user: User) -> Any:
+        body = {"document": user.document, "password": PASSWORD}
+        return self.post("/auth/login", None, body)
+
+    def test_a_superuser_enrols_where_the_api_sends_them_and_gets_tokens(self) -> None:
+        enrol_at = self.error(self.login(self.root), 403)["enrol_at"]
+        assert self.led_to(self.client.get(enrol_at)).startswith(LOGIN)
+        assert self.led_to(self.password(self.root)) == ENROL
+        assert not self.is_in()
+        phone = Phone(self.secret(), ())
+        assert self.code(phone.code(), ENROL).status_code == 200
+        assert self.is_in()
+        challenge = self.error(self.login(self.root), 403)["challenge"]
+        finish = {"challenge": challenge, "code": phone.code(1)}
+        assert self.data(self.post("/auth/login/mfa", None, finish))
+
+    def test_a_superusers_session_from_before_it_was_required_reaches_no_page(self) -> None:
+        self.client.force_login(self.root)
+        assert not self.is_in()
+        with override_settings(MFA_REQUIRED_FOR_SUPERUSERS=False):
+            self.client.force_login(self.root)
+            assert self.is_in()
+
+    def test_other_staff_are_asked_for_none(self) -> None:
+        assert self.led_to(self.password()) == "/admin/"
+        assert self.is_in()
+        assert self.client.get(ENROL).status_code == 302

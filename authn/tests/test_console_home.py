@@ -228,7 +228,13 @@ class PanelTests(ConsoleTestCase):
         for pair in tokens:
             self.assert_unauthorized(self.get("/auth/me", pair.access_token))
         assert User.objects.get(pk=self.olga.pk).is_active
-        assert path + "end-sessions/" not in self.look(path + "change/")
+
+    def test_whoever_is_deactivated_has_no_sessions_to_end(self) -> None:
+        self.enter(self.root)
+        path = f"accounts/user/{self.olga.pk}/change/"
+        assert "/end-sessions/" in self.look(path)
+        self.olga.deactivate("left")
+        assert "/end-sessions/" not in self.look(path)
 
     def test_a_keys_page_shows_its_use(self) -> None:
         api_key, _secret = issue_key(self.bakery)

@@ -79,7 +79,8 @@ class SessionListView(ApiView):
     @extend_schema(
         operation_id="endAllSessions",
         summary="Sign out everywhere",
-        description="Ends all your sessions, this one too.",
+        description="Ends all your sessions, this one and those of the staff console too, and the"
+        " challenges of sign-ins that wait for their code.",
         responses={204: OpenApiResponse(description="All your sessions are over.")},
     )
     def delete(self, request: Request) -> Response:

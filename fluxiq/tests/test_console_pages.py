@@ -4,9 +4,11 @@ import re
 from gettext import GNUTranslations
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 from django.conf import settings
+from django.contrib.sessions.models import Session as StaffSession
 from django.test import Client
 from django.utils import timezone, translation
 
@@ -90,6 +92,36 @@ class HeaderTests(ConsoleTestCase):
         page = self.look("authn/apikey/key_nothing/change/", expect=302)
         assert "There is no such page" in self.look("authn/nothing/", expect=404)
         assert "There is no such page" not in page
+
+    def test_what_cannot_be_understood_is_told_in_the_console(self) -> None:
+        self.enter(self.root)
+        page = self.look("authn/apikey/", 400, q="a\0b")
+        assert "The request could not be understood" in page
+        response = self.client.get("/admin/authn/apikey/a%00b/change/", **PORTUGUESE)
+        assert response.status_code == 400
+        assert "A requisição não pôde ser entendida" in response.content.decode()
+
+    def test_a_charset_of_the_clients_choice_is_not_used(self) -> None:
+        """UTF-7 writes lone surrogates, which no database takes."""
+        self.enter(self.root)
+        for charset in ("utf-7", "unicode_escape"):
+            kind = f"text/plain; charset={charset}"
+            for text in ("%2B2AA-", "%5Cud800"):
+                path = f"/admin/authn/apikey/?q={text}"
+                assert self.client.get(path, CONTENT_TYPE=kind).status_code == 200
+
+    def test_a_session_that_ends_during_a_request_is_answered_with_the_headers(self) -> None:
+        self.enter(self.root)
+
+        def end(*_args: Any) -> None:
+            StaffSession.objects.all().delete()
+
+        with mock.patch("authn.admin.home.fill", side_effect=end):
+            response = self.client.get("/admin/")
+        assert response.status_code == 400
+        assert response.headers["X-Frame-Options"] == "DENY"
+        assert "no-store" in response.headers["Cache-Control"]
+        assert directives(response)["default-src"] == "'none'"
 
     def test_the_themes_search_over_everything_is_not_there(self) -> None:
         self.enter(self.root)

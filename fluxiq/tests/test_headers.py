@@ -36,6 +36,7 @@ PAGE = {
 }
 # Of the staff console, with its redirects and errors.
 CONSOLE = {
+    "Cache-Control": ".*no-store.*",
     "X-Frame-Options": "DENY",
     "Content-Security-Policy": PAGE["Content-Security-Policy"],
     "Permissions-Policy": r"(?=.*camera=\(\))(?=.*microphone=\(\))(?=.*payment=\(\)).*",

@@ -22,7 +22,7 @@ class PaymentAccountTests(ConsoleTestCase):
         assert "Padaria Aurora" in page
 
     def test_it_narrows_to_nothing_for_a_merchant_that_there_is_not(self) -> None:
-        for merchant in ("mer_unknown", "\0", "", "mer_01HQGX0000000000000000000A"):
+        for merchant in ("mer_unknown", "", "mer_01HQGX0000000000000000000A"):
             page = self.look(ACCOUNTS, merchant=merchant)
             assert self.till.number not in page
             assert self.shelf.number not in page

@@ -21,7 +21,7 @@ class Command(commands.Command):
 
     help = (
         "End every session of a user, or with --all those of everybody, the staff console's too:"
-        " everybody signs in again. API keys go on."
+        " they sign in again. API keys keep working."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -41,7 +41,7 @@ class Command(commands.Command):
             ended, at_the_console = sessions.end_everybodys(reason)
             return {"id": None, "ended": ended, "console_sessions_ended": at_the_console}
         user = commands.find(User.objects.all(), ids.Prefix.USER, user_id)
-        return {"id": user.pk, "ended": sessions.end_all(user, reason)}
+        return {"id": user.pk, "ended": sessions.sign_out(user, reason)}
 
     def tell(self, result: dict[str, Any], **options: Any) -> None:
         if result["id"] is None:
