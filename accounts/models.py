@@ -194,12 +194,12 @@ class User(AbstractBaseUser, PermissionsMixin):
         return self.name or self.masked_document
 
     def _get_session_auth_hash(self, secret: str | None = None) -> str:
-        """Django's HMAC of the password hash, and here of `session_epoch` too.
+        """An HMAC of `session_epoch`, in the place of Django's HMAC of the password's hash.
 
-        Both public methods, the one for SECRET_KEY_FALLBACKS too, are made of it. In epoch 0 it is
-        Django's value, so that servers of the release without epochs accept the same sessions.
+        Both public methods, the one for SECRET_KEY_FALLBACKS too, are made of it. Whoever sets
+        another password begins an epoch; a hash that is renewed at a sign-in signs nobody out.
         """
-        value = f"{self.password}.{self.session_epoch}" if self.session_epoch else self.password
+        value = f"{self.pk}.{self.session_epoch}"
         salt = "django.contrib.auth.models.AbstractBaseUser.get_session_auth_hash"
         return salted_hmac(salt, value, secret=secret, algorithm="sha256").hexdigest()
 

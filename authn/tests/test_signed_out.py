@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from django.contrib.auth.hashers import get_hasher
 from django.core.management import call_command
 from django.test import Client, override_settings
 
@@ -72,7 +73,7 @@ class WithSecondFactorTests(SignedOutCase):
 
     def move_to_another_phone(self, user: User) -> None:
         proposed = factors.enrol(
-            self.again(user), current_password=PASSWORD, code=self.fresh_code()
+            self.again(user), current_password=PASSWORD, code=self.fresh_code(), session_id=None
         )
         self.phone = Phone(proposed.secret, ())
         factors.confirm(user.pk, self.phone.code())
@@ -173,3 +174,13 @@ class WithPasswordOnlyTests(SignedOutCase):
         self.send("password_change/", old_password=PASSWORD, new_password1=new, new_password2=new)
         assert self.is_in()
         assert other.get("/admin/").status_code == 302
+
+    def test_a_hash_that_is_renewed_at_a_sign_in_signs_nobody_out(self) -> None:
+        self.password()
+        older = get_hasher("argon2").encode(PASSWORD, "a salt of the tests")
+        User.objects.filter(pk=self.sam.pk).update(password=older)
+        assert self.is_in()
+        body = {"document": self.sam.document, "password": PASSWORD}
+        assert self.post("/auth/login", None, body).status_code == 200
+        assert self.again(self.sam).password != older
+        assert self.is_in()
