@@ -14,6 +14,7 @@ from accounts import documents
 from accounts.signals import access_withdrawn
 from fluxiq import ids
 from fluxiq.audit import models as audit
+from fluxiq.names import NameField
 
 
 def normalise_document(text: str) -> str:
@@ -110,7 +111,7 @@ class User(AbstractBaseUser, PermissionsMixin):
     document = models.CharField(
         max_length=documents.CNPJ_LENGTH, unique=True, validators=[validate_document]
     )
-    name = models.CharField(max_length=100)
+    name = NameField()
     email = models.EmailField(blank=True)
     is_active = models.BooleanField(default=True)
     is_staff = models.BooleanField("staff status", default=False)

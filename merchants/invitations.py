@@ -5,6 +5,7 @@ import secrets
 from datetime import timedelta
 
 from fluxiq.mail import send
+from fluxiq.names import shown
 
 LIFETIME = timedelta(days=7)
 
@@ -21,6 +22,7 @@ def digest(invitation: str) -> bytes:
 
 def mail(address: str, merchant_name: str, name: str, invitation: str) -> None:
     """Send the invitation to the person invited."""
+    merchant_name, name = shown(merchant_name), shown(name)
     send(
         [address],
         f"{merchant_name} invites you to FluxiQ",

@@ -14,6 +14,7 @@ from accounts.models import User, normalise_document, validate_document
 from fluxiq import ids
 from fluxiq.audit import models as audit
 from fluxiq.errors import Conflict, NotFound
+from fluxiq.names import NameField
 from fluxiq.principals import Principal
 from fluxiq.scopes import Role, permissions_of
 from merchants import invitations
@@ -135,7 +136,7 @@ class Membership(models.Model):
         related_name="memberships",
     )
     document = models.CharField(max_length=documents.CNPJ_LENGTH, validators=[validate_document])
-    name = models.CharField(max_length=100)
+    name = NameField()
     role = models.CharField(max_length=10, choices=[(r, r.capitalize()) for r in Role])
     status = models.CharField(max_length=10, choices=Status, default=Status.ACTIVE)
     invitation_digest = models.BinaryField(max_length=32, null=True, unique=True, editable=False)

@@ -15,7 +15,7 @@ from authn.serializers import PasswordField
 from fluxiq import commands, ids
 from fluxiq.errors import Conflict
 from fluxiq.scopes import Role
-from fluxiq.serializers import StrictCharField, StrictSerializer
+from fluxiq.serializers import NameField, StrictSerializer
 from merchants.models import Membership, Merchant
 from merchants.serializers import DocumentField
 
@@ -24,7 +24,7 @@ class UserCreation(StrictSerializer):
     """What the options have to be."""
 
     document = DocumentField()
-    name = StrictCharField(max_length=100, required=False)
+    name = NameField(required=False)
     email = serializers.EmailField(max_length=254, required=False)
 
 
