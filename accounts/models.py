@@ -58,7 +58,14 @@ class UserManager(BaseUserManager["User"]):
         except documents.InvalidDocument:
             return None
 
-    def create_user(
+    def create_user(self, document: str, password: str | None = None, **fields: Any) -> "User":
+        """Make a user, as `unsaved` is told. Raises documents.InvalidDocument; IntegrityError for
+        one who exists."""
+        user = self.unsaved(document, password, **fields)
+        self.register(user)
+        return user
+
+    def unsaved(
         self,
         document: str,
         password: str | None = None,
@@ -68,7 +75,7 @@ class UserManager(BaseUserManager["User"]):
         is_superuser: bool = False,
         **extra: Any,
     ) -> "User":
-        """Make a user. Raises documents.InvalidDocument; IntegrityError for one who exists."""
+        """A user to be registered, with the password hashed. Raises documents.InvalidDocument."""
         user = self.model(
             document=normalise_document(document),
             name=name,
@@ -78,7 +85,6 @@ class UserManager(BaseUserManager["User"]):
             **extra,
         )
         user.set_password(password)
-        self.register(user)
         return user
 
     @transaction.atomic

@@ -1,4 +1,4 @@
-"""Invitations: a secret that is shown once, kept as a digest, and good for seven days."""
+"""Invitations: a secret that is shown once or mailed, kept as a digest, good for seven days."""
 
 import hashlib
 import secrets
@@ -8,6 +8,10 @@ from fluxiq.mail import send
 from fluxiq.names import shown
 
 LIFETIME = timedelta(days=7)
+MAX_OPEN = 100  # a merchant's, not accepted and not expired
+TOO_MANY_OPEN = (
+    f"This merchant has {MAX_OPEN} open invitations. Remove some, or wait until they are accepted"
+)
 
 
 def new() -> str:

@@ -70,6 +70,12 @@ class MemberSerializer(serializers.Serializer[Any]):
     created_at = WireDateTimeField()
 
 
+class OwnMembershipSerializer(MemberSerializer):
+    """A membership as the person themselves sees it."""
+
+    merchant_name = serializers.CharField(source="merchant.name")
+
+
 class DocumentField(StrictCharField):
     """A CPF or CNPJ, punctuated or bare; read as the bare one."""
 

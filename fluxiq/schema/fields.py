@@ -1,9 +1,8 @@
 """What each field of the API means, wherever it stands: read into the OpenAPI document."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
-from fluxiq import names
 from fluxiq.ids import Prefix
 
 Schema = dict[str, Any]  # a JSON object: a schema, or a part of the document
@@ -37,15 +36,6 @@ def _enum(description: str, example: str, name: str) -> Schema:
 
 def _each(field: str, components: Iterable[str], said: Schema) -> dict[str, Schema]:
     return {f"{component}.{field}": said for component in components}
-
-
-def _names(components: Sequence[str], description: str, example: str) -> dict[str, Schema]:
-    """The name in these components: the first is an answer, the others are what a client sends."""
-    shown = field(description, example)
-    return {
-        **_each("name", components[:1], shown),
-        **_each("name", components[1:], {**shown, "pattern": names.PATTERN}),
-    }
 
 
 _KEY_BODIES = ("ApiKey", "ApiKeyCreation", "ApiKeyChange")
@@ -127,7 +117,7 @@ FIELDS: dict[str, Schema] = {
     "Session.current": field("Whether this very call belongs to it.", True),
     # API keys
     "ApiKey.id": _id(Prefix.API_KEY, "The key."),
-    **_names(_KEY_BODIES, "What its people call it.", "Production Key"),
+    **_each("name", _KEY_BODIES, field("What its people call it.", "Production Key")),
     "ApiKey.hint": field("Tells keys apart without the secret.", "sk_live_…i789"),
     **_each(
         "permissions",
@@ -168,7 +158,7 @@ FIELDS: dict[str, Schema] = {
         "A suspended merchant's keys are refused.", "active", "MerchantStatus"
     ),
     "Account.id": _id(Prefix.ACCOUNT, "The account."),
-    **_names(_ACCOUNT_BODIES, "What its people call it.", "Main account"),
+    **_each("name", _ACCOUNT_BODIES, field("What its people call it.", "Main account")),
     "Account.branch": field("The branch.", "0001"),
     "Account.number": field("Number and check digit.", "12345678-9"),
     **_each(
@@ -196,7 +186,7 @@ FIELDS: dict[str, Schema] = {
     "AuditEvent.after": field("The changed fields as they are since.", {"name": "Production Key"}),
     # Members
     "Member.id": _id(Prefix.MEMBERSHIP, "The membership."),
-    **_names(_MEMBER_BODIES, "The person's name at this merchant.", "Otto Lima"),
+    **_each("name", _MEMBER_BODIES, field("The person's name at this merchant.", "Otto Lima")),
     "Member.document": field("The person's CPF or CNPJ, masked.", "***.456.789-**"),
     "Member.status": _enum(
         "Only an active membership grants anything.", "active", "MembershipStatus"
@@ -206,11 +196,13 @@ FIELDS: dict[str, Schema] = {
         "Nothing is granted until it is accepted.", "invited", "MembershipStatus"
     ),
     "InvitedMember.invitation": field(
-        "For POST /auth/invitations/accept. Shown this once.",
+        "For POST /auth/invitations/accept. Shown this once; absent where it was mailed.",
         _INVITATION,
     ),
     "MemberChange.status": field("Inactive grants nothing and can be undone.", "inactive"),
-    "email": field("Where to mail the invitation.", "otto@example.com"),
+    "email": field(
+        "Where to mail the invitation, which then stands in no answer.", "otto@example.com"
+    ),
     "role": _enum("What the person may do there.", "operator", "Role"),
     # Introspection (RFC 7662)
     "Introspection.active": field("False alone for anything dead or unknown.", True),
