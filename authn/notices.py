@@ -110,5 +110,17 @@ def second_factor_guessed(user: User) -> None:
     )
 
 
+def document_reclaimed(user: User) -> None:
+    """Tell the mailbox that a user had that it is not theirs any more."""
+    send(
+        [user.email],
+        "Your FluxiQ account was given back to the holder of its document",
+        "FluxiQ's staff have identified the holder of the document that this account is of."
+        " Its sessions, its password and its second factor serve no more, and this address"
+        " belongs to it no more.\n\nIf you are the holder and did not ask for this, tell FluxiQ at"
+        " once. FluxiQ never asks for a password or a key by mail.\n",
+    )
+
+
 def _tell(user: User, subject: str, what: str) -> None:
     send([user.email], subject, f"Hello {shown(user.name)},\n\n{what}\n{_whence()}{_FOOTER}")

@@ -16,6 +16,7 @@ from fluxiq.tests.served import Answer, Service
 
 API = "/api/v1"
 OWNER, INVITED, MAILED = "52998224799", "86288366757", "38617294136"
+MAILBOX = "ines@canaries.example"
 OWNER_NAME = "Canário"
 # As written in whole: what is masked has points or asterisks in it.
 DOCUMENTS = (OWNER, "529.982.247-99", INVITED, "862.883.667-57", MAILED)
@@ -180,7 +181,7 @@ def _accounts(walk: Walk, token: str) -> None:
 
 def _members(walk: Walk, token: str) -> None:
     person = {"document": INVITED, "name": "Ines", "role": "operator"}
-    mailed = {**person, "document": MAILED, "email": "i@x.example"}
+    mailed = {**person, "document": MAILED, "email": MAILBOX}
     assert "invitation" not in walk.do("POST", "/users", token, mailed)
     walk.keep("mailed invitation", mailed_secret(walk.service, r"^(inv_\S+)$"))
     invited = walk.do("POST", "/users", token, person)
