@@ -127,10 +127,10 @@ def _members(browser: Browser, merchant: str) -> None:
 
 def _people(browser: Browser, owner: str) -> None:
     walk = browser.walk
-    told = browser.send(f"/admin/accounts/user/{owner}/reclaim/", HTTPStatus.OK, reason="Canary")
-    walk.keep("reset token of a document given back", _shown(told).partition("#")[2], told)
     told = browser.send(f"/admin/accounts/user/{owner}/reset-link/", HTTPStatus.OK)
     walk.keep("reset token of the console", _shown(told).partition("#")[2], told)
+    told = browser.send(f"/admin/accounts/user/{owner}/reclaim/", HTTPStatus.OK, reason="Canary")
+    walk.keep("reset token of a document given back", _shown(told).partition("#")[2], told)
     new = walk.keep("password that staff set", "canary password set by staff")
     browser.send(f"/admin/accounts/user/{owner}/password/", new_password1=new, new_password2=new)
     new = walk.keep("password of the added", "canary password of the added")
