@@ -135,7 +135,7 @@ class ConsoleAdmin(BoundedAdmin[M]):
         class RefusedForm(form):  # type: ignore[valid-type, misc]
             def clean(self) -> None:
                 super().clean()
-                raise ValidationError(refusal)
+                raise ValidationError(str(refusal))
 
         return RefusedForm
 

@@ -7,7 +7,7 @@ character that is visible.
 """
 
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.core.exceptions import ValidationError
 from django.db import models
@@ -49,10 +49,16 @@ def shown(text: str) -> str:
     return _BREAKS.sub("\N{REPLACEMENT CHARACTER}", " ".join(text.split()))
 
 
-class NameField(models.CharField):  # type: ignore[type-arg]
+if TYPE_CHECKING:
+    _CharField = models.CharField[str, str]
+else:  # at run time it takes no type argument
+    _CharField = models.CharField
+
+
+class NameField(_CharField):
     """The column of a name. To migrations it is a CharField: the database holds no such rule."""
 
-    default_validators = (validate,)
+    default_validators = [validate]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         kwargs.setdefault("max_length", MAX_LENGTH)

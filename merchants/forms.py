@@ -114,12 +114,14 @@ class MembershipFormSet(BaseInlineFormSet):  # type: ignore[type-arg]
     def save_new(self, form: Any, commit: bool = True) -> Membership:
         data = form.cleaned_data
         person: User | str = data["person"]
-        is_known = isinstance(person, User)
+        document, name = (
+            (person.document, person.name) if isinstance(person, User) else (person, "")
+        )
         membership, invitation = Membership.objects.invite(
             self.principal,
             self.instance,
-            document=person.document if is_known else person,
-            name=data["name"] or (person.name if is_known else ""),
+            document=document,
+            name=data["name"] or name,
             role=data["role"],
             email=data["email"],
         )

@@ -124,6 +124,7 @@ class RuleTests(ReclaimTestCase):
 
 class CommandTests(ReclaimTestCase):
     def test_it_takes_a_document_or_an_id_and_prints_the_link_on_stdout_by_itself(self) -> None:
+        token = ""
         for person in (f"{self.document[:3]}.{self.document[3:]}", self.squatted.pk):
             arguments = ("reclaim_document", person, "--reason", "Seen in person", "--yes")
             stdout, stderr = self.run_command(*arguments)
