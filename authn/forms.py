@@ -232,7 +232,9 @@ class ReclaimForm(ReasonForm):
         label=gettext_lazy("Memberships to end"),
         required=False,
         widget=forms.CheckboxSelectMultiple(),
-        help_text=gettext_lazy("Those that are not the holder's. They can leave others later."),
+        help_text=gettext_lazy(
+            "Those that are not the holder's. The holder can leave others later."
+        ),
     )
 
     def __init__(self, *args: Any, memberships: Sequence[Membership], **kwargs: Any) -> None:
