@@ -18,7 +18,7 @@ from django.utils.translation import gettext_lazy
 
 from accounts.forms import UserAddForm, UserChangeForm
 from accounts.models import User
-from fluxiq import ids
+from fluxiq import ids, names
 from fluxiq.admin_actions import ObjectAction
 from fluxiq.admin_lists import made_lately
 from fluxiq.admin_site import ConsoleAdmin
@@ -182,6 +182,13 @@ class GroupAdmin(ConsoleAdmin[Group]):
     search_exact = ()
     search_names = ("name",)
     filter_horizontal = ("permissions",)
+
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        """As elsewhere; the model is Django's, so the rule for names is added here."""
+        field = super().formfield_for_dbfield(db_field, request, **kwargs)
+        if db_field.name == "name" and field is not None:
+            field.validators.append(names.validate)
+        return field
 
     def formfield_for_manytomany(
         self, db_field: "ManyToManyField[Any, Any]", request: HttpRequest, **kwargs: Any

@@ -16,6 +16,7 @@ from accounts import documents
 from accounts.signals import access_withdrawn
 from fluxiq import ids
 from fluxiq.audit import models as audit
+from fluxiq.names import NameField
 
 
 def normalise_document(text: str) -> str:
@@ -78,7 +79,14 @@ class UserManager(BaseUserManager["User"]):
             is_active=True,
         )
 
-    def create_user(
+    def create_user(self, document: str, password: str | None = None, **fields: Any) -> "User":
+        """Make a user, as `unsaved` is told. Raises documents.InvalidDocument; IntegrityError for
+        one who exists."""
+        user = self.unsaved(document, password, **fields)
+        self.register(user)
+        return user
+
+    def unsaved(
         self,
         document: str,
         password: str | None = None,
@@ -88,7 +96,7 @@ class UserManager(BaseUserManager["User"]):
         is_superuser: bool = False,
         **extra: Any,
     ) -> "User":
-        """Make a user. Raises documents.InvalidDocument; IntegrityError for one who exists."""
+        """A user to be registered, with the password hashed. Raises documents.InvalidDocument."""
         user = self.model(
             document=normalise_document(document),
             name=name,
@@ -98,7 +106,6 @@ class UserManager(BaseUserManager["User"]):
             **extra,
         )
         user.set_password(password)
-        self.register(user)
         return user
 
     @transaction.atomic
@@ -138,7 +145,7 @@ class User(AbstractBaseUser, PermissionsMixin):
     document = models.CharField(
         max_length=documents.CNPJ_LENGTH, unique=True, validators=[validate_document]
     )
-    name = models.CharField(max_length=100)
+    name = NameField()
     email = models.EmailField(blank=True)
     is_active = models.BooleanField(default=True)
     is_staff = models.BooleanField("staff status", default=False)

@@ -72,11 +72,10 @@ def seed(*, history: bool = False) -> Demo:
         raise DemoRefused("the demo has known passwords: these settings do not allow it")
     _check_documents()
     merchant = Merchant.objects.filter(document=MERCHANT_DOCUMENT).first()
-    is_new = merchant is None
     if merchant is None:
         merchant = Merchant.objects.open(MERCHANT_NAME, MERCHANT_DOCUMENT)
         _open_accounts(merchant)
-    users = {person: _user(person, merchant, joins=is_new) for person in (*PEOPLE, STAFF)}
+    users = {person: _user(person, merchant) for person in (*PEOPLE, STAFF)}
     if history:
         demo_history.write(merchant, [users[person] for person in PEOPLE], users[STAFF])
     changed = frozenset(p for p, user in users.items() if not _signs_in(user, p.password))
@@ -101,19 +100,18 @@ def _open_accounts(merchant: Merchant) -> None:
         PaymentAccount.objects.filter(pk=account.pk).update(balance=balance)
 
 
-def _user(person: Person, merchant: Merchant, *, joins: bool) -> User:
-    """The person's user; a new one, or anyone where the merchant is new, becomes a member.
-
-    One who is no member of a merchant that was there already was made to leave it.
-    """
+def _user(person: Person, merchant: Merchant) -> User:
+    """The person's user. A new one becomes a member; one who exists would have to be invited."""
     user = User.objects.for_document(person.document)
-    if user is None:
-        joins = True
-        user = User.objects.create_user(
-            person.document, person.password, name=person.name, is_superuser=person.role is None
-        )
-    if joins and person.role is not None:
-        Membership.objects.add(merchant, user, person.role)
+    if user is not None:
+        return user
+    user = User.objects.unsaved(
+        person.document, person.password, name=person.name, is_superuser=person.role is None
+    )
+    if person.role is None:
+        User.objects.register(user)
+    else:
+        Membership.objects.add_with_new_user(merchant, user, person.role)
     return user
 
 

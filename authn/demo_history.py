@@ -54,8 +54,8 @@ def _long_ago() -> datetime:
     return timezone.now() - timedelta(days=400)
 
 
-def _user(name: str, document: str, **fields: Any) -> User:
-    """The user of that document, made without a password where there is none.
+def _user(name: str, document: str, **fields: Any) -> tuple[User, bool]:
+    """The user of that document, made without a password where there is none, and whether it was.
 
     Made past the trail: they are told to be there since before it begins.
     """
@@ -64,24 +64,26 @@ def _user(name: str, document: str, **fields: Any) -> User:
         found = User(document=document, name=name, created_at=_long_ago(), **fields)
         found.set_unusable_password()
         User.objects.bulk_create([found])
-    return found
+        return found, True
+    return found, False
 
 
 def _member(merchant: Merchant, role: Role, name: str, document: str) -> User:
-    user = _user(name, document)
-    Membership.objects.create(
-        merchant=merchant,
-        user=user,
-        document=document,
-        name=name,
-        role=role,
-        status=Membership.Status.ACTIVE,
-        created_at=_long_ago(),
-    )
+    user, is_new = _user(name, document)
+    if is_new:  # one who exists would have to be invited
+        Membership.objects.create(
+            merchant=merchant,
+            user=user,
+            document=document,
+            name=name,
+            role=role,
+            status=Membership.Status.ACTIVE,
+            created_at=_long_ago(),
+        )
     return user
 
 
 def _staff(group: str, name: str, document: str) -> User:
-    user = _user(name, document, is_staff=True)
+    user, _ = _user(name, document, is_staff=True)
     user.groups.add(*Group.objects.filter(name=group))
     return user

@@ -170,6 +170,7 @@ PASSES = frozenset(
         Kind.SESSION_STARTED,
         Kind.SESSION_ENDED,
         Kind.SESSION_REUSE_DETECTED,
+        Kind.USER_RECLAIMED,  # what ended with it are events of their own
         Kind.MFA_GUESSED,
         Kind.API_KEY_USED_PAST_END,
         Kind.STAFF_SIGNED_IN,

@@ -1,5 +1,6 @@
 """The staff console's forms of sign-in and of issuing keys."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from itertools import groupby
 from typing import Any
@@ -28,11 +29,12 @@ from authn.models.api_key import LATEST
 from authn.serializers import MAX_NETWORKS
 from fluxiq import metrics
 from fluxiq.addresses import parse_networks
+from fluxiq.admin_actions import ReasonForm
 from fluxiq.errors import INVALID_LOGIN, RateLimited, ServiceUnavailable, Unauthorized
 from fluxiq.metrics.families import SIGN_INS
 from fluxiq.scopes import DESCRIPTIONS
 from fluxiq.theme import ModelForm
-from merchants.models import Merchant
+from merchants.models import Membership, Merchant
 
 MAX_RATE_LIMIT = 1_000_000  # requests a minute: far beyond what one caller can send
 
@@ -226,3 +228,23 @@ class RotateKeyForm(forms.Form):
         coerce=lambda seconds: timedelta(seconds=int(seconds)),
         widget=UnfoldAdminSelectWidget(),
     )
+
+
+class ReclaimForm(ReasonForm):
+    """Why a document is given back, and which memberships are not its holder's."""
+
+    memberships = forms.MultipleChoiceField(
+        label=gettext_lazy("Memberships to end"),
+        required=False,
+        widget=forms.CheckboxSelectMultiple(),
+        help_text=gettext_lazy(
+            "Those that are not the holder's. The holder can leave others later."
+        ),
+    )
+
+    def __init__(self, *args: Any, memberships: Sequence[Membership], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        choices: Any = self.fields["memberships"]
+        choices.choices = [
+            (m.pk, f"{m.merchant.name}, {_(m.get_role_display())}") for m in memberships
+        ]

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from accounts.models import User
 from fluxiq import origin
 from fluxiq.mail import send
+from fluxiq.names import shown
 from fluxiq.scopes import Role
 from merchants.models import Membership
 
@@ -31,11 +32,11 @@ def api_key_issued(api_key: "ApiKey") -> None:
     recipients = list(owners.filter(user__is_active=True).values_list("user__email", flat=True))
     if api_key.created_by is not None:
         recipients.append(api_key.created_by.email)
-    permissions = ", ".join(api_key.permissions)
+    permissions, merchant = ", ".join(api_key.permissions), shown(api_key.merchant.name)
     send(
         recipients,
-        f"New API key at {api_key.merchant.name}",
-        f"The API key {api_key.name!r} ({api_key.hint}) was issued for {api_key.merchant.name},"
+        f"New API key at {merchant}",
+        f"The API key {shown(api_key.name)!r} ({api_key.hint}) was issued for {merchant},"
         f" with the permissions {permissions}.\n{_whence()}{_FOOTER}",
     )
 
@@ -45,7 +46,7 @@ def password_changed(user: User) -> None:
     send(
         [user.email],
         "Your FluxiQ password was changed",
-        f"Hello {user.name},\n\nyour password was changed, and your sessions were ended."
+        f"Hello {shown(user.name)},\n\nyour password was changed, and your sessions were ended."
         f"\n{_whence()}{_FOOTER}",
     )
 
@@ -55,7 +56,7 @@ def session_reused(session: "Session") -> None:
     send(
         [session.user.email],
         "A FluxiQ session of yours was ended",
-        f"Hello {session.user.name},\n\na token of your session of"
+        f"Hello {shown(session.user.name)},\n\na token of your session of"
         f" {session.created_at:%Y-%m-%d %H:%M} UTC ({session.address}) was used a second time, as"
         f" happens when it was stolen. The session was ended.\n{_whence()}{_FOOTER}",
     )
@@ -109,5 +110,17 @@ def second_factor_guessed(user: User) -> None:
     )
 
 
+def document_reclaimed(user: User) -> None:
+    """Tell the mailbox that a user had that it is not theirs any more."""
+    send(
+        [user.email],
+        "Your FluxiQ account was given back to the holder of its document",
+        "FluxiQ's staff have identified the holder of the document that this account is of."
+        " Its sessions, its password and its second factor serve no more, and this address"
+        " belongs to it no more.\n\nIf you are the holder and did not ask for this, tell FluxiQ at"
+        " once. FluxiQ never asks for a password or a key by mail.\n",
+    )
+
+
 def _tell(user: User, subject: str, what: str) -> None:
-    send([user.email], subject, f"Hello {user.name},\n\n{what}\n{_whence()}{_FOOTER}")
+    send([user.email], subject, f"Hello {shown(user.name)},\n\n{what}\n{_whence()}{_FOOTER}")

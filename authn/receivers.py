@@ -8,10 +8,15 @@ from django.dispatch import receiver
 
 from accounts.models import User
 from accounts.signals import access_withdrawn
-from authn import remembered, sessions
+from authn import remembered, sessions, throttle
 from authn.models import ApiKey, Session
 from merchants.models import Membership, Merchant
-from merchants.signals import grants_changed, merchant_changed, second_factor_required
+from merchants.signals import (
+    grants_changed,
+    invitation_mailed,
+    merchant_changed,
+    second_factor_required,
+)
 
 BATCH = 500
 
@@ -68,3 +73,9 @@ def end_sessions_without_second_factor(
     members = Membership.objects.in_force().filter(merchant_id=merchant_id)
     without = members.without_second_factor().values("user_id")
     Session.objects.filter(user_id__in=without).end("second factor required by a merchant")
+
+
+@receiver(invitation_mailed)
+def bound_invitation_mails(sender: type[Membership], address: str, **kwargs: Any) -> None:
+    """Refuse what floods a mailbox. Raises RateLimited, which undoes the invitation."""
+    throttle.count_invitation_mail(address)

@@ -14,6 +14,7 @@ from fluxiq import ids
 from fluxiq.audit import models as audit
 from fluxiq.errors import Unauthorized
 from fluxiq.mail import send
+from fluxiq.names import shown
 
 MAILS_PER_HOUR = 3  # to one user: nobody can flood a mailbox through us
 HOUR = 60 * 60
@@ -34,7 +35,7 @@ def forgot(document: str) -> None:
     send(
         [user.email],
         "Reset your FluxiQ password",
-        f"Hello {user.name},\n\nset a new password within {minutes} minutes:\n\n{link}\n\n"
+        f"Hello {shown(user.name)},\n\nset a new password within {minutes} minutes:\n\n{link}\n\n"
         "If you did not ask for this, ignore this message: your password stays as it is.\n",
     )
 

@@ -12,6 +12,7 @@ from authn.models.api_key import MAX_GRACE
 from fluxiq.addresses import parse_networks
 from fluxiq.audit.models import kinds
 from fluxiq.serializers import (
+    NameField,
     StrictCharField,
     StrictChoiceField,
     StrictSerializer,
@@ -190,7 +191,7 @@ class ExpiryField(serializers.DateTimeField):
 class ApiKeyCreation(StrictSerializer):
     """The body of POST /merchants/{id}/api-keys."""
 
-    name = StrictCharField(max_length=100)
+    name = NameField()
     permissions = PermissionsField()
     expires_at = ExpiryField(required=False)
     allowed_ips = AddressListField(required=False)
@@ -199,7 +200,7 @@ class ApiKeyCreation(StrictSerializer):
 class ApiKeyChange(StrictSerializer):
     """The body of PATCH /merchants/{id}/api-keys/{key_id}."""
 
-    name = StrictCharField(max_length=100, required=False)
+    name = NameField(required=False)
     permissions = PermissionsField(required=False)
     expires_at = ExpiryField(required=False)
     allowed_ips = AddressListField(required=False)

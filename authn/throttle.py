@@ -1,4 +1,4 @@
-"""How often a secret may be guessed. Contract, section 6.
+"""How often a secret may be guessed, and a mailbox be mailed. Contract, sections 3 and 6.
 
 An attempt is reserved before any hashing and given back unless it fails, so that parallel
 guesses cannot slip by. Giving back is counting in a second bucket of the same window: what has
@@ -13,6 +13,7 @@ from typing import TypeVar
 
 from django.conf import settings
 from django.utils import timezone
+from django.utils.encoding import punycode
 
 from accounts import documents
 from accounts.models import User, normalise_document
@@ -32,6 +33,8 @@ KNOWN_ADDRESS_AGE = timedelta(days=30)
 # 3 in a million, and who guesses has the password already.
 CODE_LIMIT, CODE_WINDOW = 5, 15 * 60
 
+MAILBOX_LIMIT, MAILBOX_WINDOW = 3, 24 * 60 * 60  # 3 invitations a day, over all merchants
+
 
 def _subject(document: str) -> str:
     """What one document counts as, however it is written; no document counts as itself."""
@@ -42,7 +45,7 @@ def _subject(document: str) -> str:
 
 
 def _hidden(owner: str) -> str:
-    """A name for the owner of a bucket: no document stands in a cache."""
+    """A name for the owner of a bucket: no document or mailbox stands in a cache."""
     return hmac.digest(settings.SECRET_KEY.encode(), owner.encode(), "sha256").hex()
 
 
@@ -108,6 +111,20 @@ class CodeAttempt:
     def give_back(self) -> None:
         """Take the attempt out of the count again: it was no failure."""
         ratelimit.count(_returns(self._bucket))
+
+
+def count_invitation_mail(address: str) -> None:
+    """Count an invitation that is to be mailed. Raises RateLimited where it is one too many.
+
+    What a client varies and still reaches the same mailbox counts as one: case, a tag after `+`
+    (RFC 5233) and the spelling of an international domain.
+    """
+    local, _, domain = address.rpartition("@")
+    mailbox = f"{local.partition('+')[0]}@{punycode(domain)}".casefold()
+    bucket = Bucket("invitation-mail", _hidden(mailbox), MAILBOX_LIMIT, MAILBOX_WINDOW)
+    counted = ratelimit.count(bucket)
+    if counted.is_exceeded:
+        raise RateLimited(counted)
 
 
 def _reserve(bucket: Bucket) -> Usage:

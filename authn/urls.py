@@ -12,6 +12,8 @@ urlpatterns = [
     path("auth/refresh", tokens.RefreshView.as_view()),
     path("auth/logout", tokens.LogoutView.as_view()),
     path("auth/me", me.MeView.as_view()),
+    path("auth/memberships", me.OwnMembershipListView.as_view()),
+    path("auth/memberships/<str:membership_id>", me.OwnMembershipView.as_view()),
     path("auth/password", me.PasswordView.as_view()),
     path("auth/password/forgot", recovery.ForgotView.as_view()),
     path("auth/password/reset", recovery.ResetView.as_view()),

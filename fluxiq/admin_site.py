@@ -24,7 +24,7 @@ from unfold.widgets import BASE_INPUT_CLASSES
 
 from fluxiq.admin_actions import NoForm, ObjectAction, ReasonForm, Tool
 from fluxiq.admin_lists import BoundedAdmin
-from fluxiq.errors import Conflict, Forbidden, NotFound
+from fluxiq.errors import ApiError, Conflict, Forbidden, NotFound, RateLimited
 from fluxiq.theme import M
 
 MAX_AT_ONCE = 100  # objects that one confirmation acts on, all of which it lists
@@ -34,6 +34,15 @@ def dress(form: forms.BaseForm) -> None:
     """Give the plain fields of a form that is no ModelAdmin's the look of the theme."""
     for field in form.fields.values():
         field.widget.attrs.setdefault("class", " ".join(BASE_INPUT_CLASSES))
+
+
+def _sentence(error: ApiError) -> str:
+    """What a rule refused, to a person."""
+    if isinstance(error, RateLimited):
+        return _("Too many in a short time. Retry after %(seconds)d seconds.") % {
+            "seconds": error.retry_after
+        }
+    return _(error.message)
 
 
 def adopt(instance: Model, made: Model) -> None:
@@ -134,8 +143,8 @@ class ConsoleAdmin(BoundedAdmin[M]):
         """As Django's; where a rule refuses, all is undone and the form shown with the refusal."""
         try:
             return super().changeform_view(request, object_id, form_url, extra_context)
-        except (Conflict, Forbidden, NotFound) as error:
-            request.refusal = error.message  # type: ignore[attr-defined]
+        except (Conflict, Forbidden, NotFound, RateLimited) as error:
+            request.refusal = _sentence(error)  # type: ignore[attr-defined]
             return super().changeform_view(request, object_id, form_url, extra_context)
 
     def get_form(
@@ -149,7 +158,7 @@ class ConsoleAdmin(BoundedAdmin[M]):
         class RefusedForm(form):  # type: ignore[valid-type, misc]
             def clean(self) -> None:
                 super().clean()
-                raise ValidationError(_(str(refusal)))
+                raise ValidationError(str(refusal))
 
         return RefusedForm
 

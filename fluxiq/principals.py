@@ -102,3 +102,7 @@ class Principal:
     def first_missing(self, wanted: Iterable[str], merchant_id: str) -> str | None:
         """The first of these granted-style permissions not wholly held there, else None."""
         return first_not_covered(self.permissions_at(merchant_id), wanted)
+
+
+# FluxiQ itself, for commands: whoever may run one on the server may do all that it does.
+PLATFORM = Principal(Kind.USER, "", "FluxiQ", is_superuser=True)

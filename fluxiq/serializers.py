@@ -3,7 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
+from django.core.exceptions import ValidationError as DjangoValidationError
 from rest_framework import serializers
+
+from fluxiq import names
 
 UNKNOWN_FIELD = "Unknown field."
 
@@ -21,6 +24,21 @@ class StrictCharField(serializers.CharField):
         if self.max_length is not None and len(data) > self.max_length:
             self.fail("max_length", max_length=self.max_length)
         return str(super().to_internal_value(data))
+
+
+class NameField(StrictCharField):
+    """A name (`fluxiq.names`), judged as it was sent, before what is around it is taken off."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(max_length=names.MAX_LENGTH, **kwargs)
+
+    def to_internal_value(self, data: Any) -> str:
+        text = super().to_internal_value(data)
+        try:
+            names.validate(data)
+        except DjangoValidationError as error:
+            raise serializers.ValidationError(error.messages) from error
+        return text
 
 
 class StrictBooleanField(serializers.BooleanField):

@@ -3,14 +3,18 @@
 from typing import Any, ClassVar
 
 from django import forms
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.db.models import Model, Q, QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
 from django.urls import reverse
+from django.utils.decorators import method_decorator
 from django.utils.html import format_html
 from django.utils.http import urlencode
 from django.utils.text import capfirst
+from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
+from django.views.decorators.debug import sensitive_variables
 
 from accounts.admin import DocumentSearchAdmin
 from fluxiq import ids
@@ -28,7 +32,7 @@ class MembershipInline(TabularInline):
     model = Membership
     form = MembershipForm
     formset = MembershipFormSet
-    fields = ("person", "user", "role", "status")
+    fields = ("person", "user", "name", "email", "role", "status")
     readonly_fields = ("user",)
     extra = 0
     verbose_name = gettext_lazy("member")
@@ -38,6 +42,11 @@ class MembershipInline(TabularInline):
     def person(self, membership: Membership) -> str:
         """What stands in the form's field of that name for who may only look."""
         return membership.masked_document
+
+    @admin.display(description=gettext_lazy("e-mail"))
+    def email(self, membership: Membership) -> str:
+        """Nothing: the address of an invitation is not kept."""
+        return ""
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Membership]:
         """With the user, and the merchant whom each row's caption names."""
@@ -125,6 +134,40 @@ class MerchantAdmin(DocumentSearchAdmin[Merchant]):
         elif "name" in form.changed_data:
             obj.rename(obj.name)
 
+    @method_decorator(sensitive_variables())
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        super().save_related(request, form, formsets, change)
+        request.invited = [  # type: ignore[attr-defined]
+            each for formset in formsets for each in getattr(formset, "invited", ())
+        ]
+
+    def response_change(self, request: HttpRequest, obj: Merchant) -> HttpResponse:
+        return self._invitations(request, obj) or super().response_change(request, obj)
+
+    @method_decorator(sensitive_variables())
+    def _invitations(self, request: HttpRequest, merchant: Merchant) -> HttpResponse | None:
+        """The one page that shows the invitations just made, kept by nobody; None without any."""
+        invited: list[tuple[Membership, str | None]] = request.invited  # type: ignore[attr-defined]
+        mailed = [membership for membership, invitation in invited if invitation is None]
+        shown = [(member, secret) for member, secret in invited if secret is not None]
+        if not shown:
+            for membership in mailed:
+                message = _("Invited by mail: %(name)s") % {"name": membership.name}
+                self.message_user(request, message, messages.SUCCESS)
+            return None
+        context = self.page_context(
+            request,
+            _("Invitations"),
+            original=merchant,
+            shown=shown,
+            mailed=mailed,
+            back=self._url("change", merchant),
+        )
+        headers = {"Cache-Control": "no-store"}
+        return TemplateResponse(
+            request, "admin/merchants/merchant/invited.html", context, headers=headers
+        )
+
 
 def may_see(request: HttpRequest, model: type[Model]) -> bool:
     """Whether who asks may look at objects of this model."""
@@ -164,7 +207,7 @@ class MerchantFilter(admin.SimpleListFilter):
         return self.value() is not None
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        return queryset.filter(merchant_id__in=[pk for pk, _ in self.lookup_choices])
+        return queryset.filter(merchant_id__in=[pk for pk, _name in self.lookup_choices])
 
 
 class MerchantColumn:

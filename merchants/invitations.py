@@ -1,12 +1,17 @@
-"""Invitations: a secret that is shown once, kept as a digest, and good for seven days."""
+"""Invitations: a secret that is shown once or mailed, kept as a digest, good for seven days."""
 
 import hashlib
 import secrets
 from datetime import timedelta
 
 from fluxiq.mail import send
+from fluxiq.names import shown
 
 LIFETIME = timedelta(days=7)
+MAX_OPEN = 100  # a merchant's, not accepted and not expired
+TOO_MANY_OPEN = (
+    f"This merchant has {MAX_OPEN} open invitations. Remove some, or wait until they are accepted"
+)
 
 
 def new() -> str:
@@ -21,6 +26,7 @@ def digest(invitation: str) -> bytes:
 
 def mail(address: str, merchant_name: str, name: str, invitation: str) -> None:
     """Send the invitation to the person invited."""
+    merchant_name, name = shown(merchant_name), shown(name)
     send(
         [address],
         f"{merchant_name} invites you to FluxiQ",

@@ -8,6 +8,7 @@ from accounts import documents
 from accounts.models import normalise_document
 from fluxiq.scopes import Role
 from fluxiq.serializers import (
+    NameField,
     StrictCharField,
     StrictChoiceField,
     StrictSerializer,
@@ -46,13 +47,13 @@ class AccountCreation(StrictSerializer):
     """The body of POST /accounts."""
 
     merchant_id = StrictCharField(max_length=64, required=False)
-    name = StrictCharField(max_length=100)
+    name = NameField()
 
 
 class AccountChange(StrictSerializer):
     """The body of PATCH /accounts/{id}."""
 
-    name = StrictCharField(max_length=100, required=False)
+    name = NameField(required=False)
     status = StrictChoiceField(choices=PaymentAccount.Status.choices, required=False)
 
 
@@ -67,6 +68,12 @@ class MemberSerializer(serializers.Serializer[Any]):
     role = serializers.ChoiceField(choices=ROLES)
     status = serializers.ChoiceField(choices=Membership.Status.choices)
     created_at = WireDateTimeField()
+
+
+class OwnMembershipSerializer(MemberSerializer):
+    """A membership as the person themselves sees it."""
+
+    merchant_name = serializers.CharField(source="merchant.name")
 
 
 class DocumentField(StrictCharField):
@@ -88,7 +95,7 @@ class MemberInvitation(StrictSerializer):
 
     merchant_id = StrictCharField(max_length=64, required=False)
     document = DocumentField()
-    name = StrictCharField(max_length=100)
+    name = NameField()
     role = StrictChoiceField(choices=ROLES)
     email = serializers.EmailField(required=False)
 
@@ -96,7 +103,7 @@ class MemberInvitation(StrictSerializer):
 class MemberChange(StrictSerializer):
     """The body of PATCH /users/{id}."""
 
-    name = StrictCharField(max_length=100, required=False)
+    name = NameField(required=False)
     role = StrictChoiceField(choices=ROLES, required=False)
     status = StrictChoiceField(
         choices=[Membership.Status.ACTIVE, Membership.Status.INACTIVE], required=False

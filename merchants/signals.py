@@ -11,3 +11,6 @@ grants_changed = Signal()
 merchant_changed = Signal()
 # A merchant requires a second factor from now on, with `merchant_id`.
 second_factor_required = Signal()
+# An invitation is about to be mailed to `address`. A receiver that raises refuses it, and then
+# there is no invitation.
+invitation_mailed = Signal()

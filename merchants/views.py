@@ -31,7 +31,9 @@ from merchants.serializers import (
     MerchantSerializer,
 )
 
-InvitedMember = extended(MemberSerializer, "InvitedMember", invitation=serializers.CharField())
+InvitedMember = extended(
+    MemberSerializer, "InvitedMember", invitation=serializers.CharField(required=False)
+)
 
 
 class MerchantListView(ApiView):
@@ -165,12 +167,14 @@ class MemberListView(ApiView):
     @extend_schema(
         operation_id="inviteUser",
         summary="Invite a person",
-        description="Nothing is granted until the invitation is accepted. A role can be given by"
-        " those alone who hold every permission of it. `merchant_id` may be left out by a caller"
-        " who has one merchant.",
+        description="Nothing is granted until the invitation is accepted. The answer has the"
+        " `invitation`, unless an `email` is given: then it is mailed there, and shown to nobody."
+        " At most 100 invitations of a merchant are open (409), and 3 a day are mailed to one"
+        " mailbox (429). A role can be given only by who holds every permission of it."
+        " `merchant_id` may be left out by a caller who has one merchant.",
         request=MemberInvitation,
         responses={
-            201: enveloped(InvitedMember, "The member, and the invitation: shown this once."),
+            201: enveloped(InvitedMember, "The member, and the invitation where it is not mailed."),
             404: NotFound,
             409: Conflict("This document is a member of the merchant already"),
         },
@@ -180,7 +184,8 @@ class MemberListView(ApiView):
         merchant_id = only_merchant(self.principal, body.pop("merchant_id", None))
         with acting_at(merchant_id, self.principal, Scope.USERS_WRITE) as (merchant, principal):
             membership, invitation = Membership.objects.invite(principal, merchant, **body)
-        return data(MemberSerializer, membership, HTTPStatus.CREATED, invitation=invitation)
+        shown = {} if invitation is None else {"invitation": invitation}
+        return data(MemberSerializer, membership, HTTPStatus.CREATED, **shown)
 
 
 class MemberView(ApiView):

@@ -16,14 +16,16 @@ from django.views.decorators.debug import sensitive_post_parameters, sensitive_v
 
 from accounts import admin as accounts_admin
 from accounts.models import User
-from authn import passwords, recovery, sessions
+from authn import passwords, reclaim, recovery, sessions
 from authn.admin.merchants import events_table, link
 from authn.admin.sessions import state_badge
+from authn.forms import ReclaimForm
 from authn.mfa import factors
 from authn.models import Session
 from fluxiq.admin_actions import NoForm, ObjectAction, Tool
 from fluxiq.admin_site import dress
 from fluxiq.audit.models import AuditEvent
+from fluxiq.errors import Conflict
 from fluxiq.panels import Table
 from fluxiq.times import moment
 from merchants.admin import may_see
@@ -36,8 +38,8 @@ admin.site.unregister(User)
 
 @admin.register(User)
 class UserAdmin(accounts_admin.UserAdmin):
-    """People, with their sessions, two ways to a new password, which ends them all, and one back
-    to a password alone for whoever lost the second factor."""
+    """People, with their sessions, two ways to a new password, which ends them all, one back to a
+    password alone for whoever lost the second factor, and one that gives a document back."""
 
     object_actions: ClassVar = (
         ObjectAction(
@@ -69,6 +71,8 @@ class UserAdmin(accounts_admin.UserAdmin):
         tools = super().get_object_tools(request, obj)
         if self.has_action_permission(request, obj) and obj.is_active:
             tools.append(Tool(gettext_lazy("Password reset link"), self._url("reset_link", obj)))
+            label = gettext_lazy("Give document back")
+            tools.append(Tool(label, self._url("reclaim", obj), is_red=True))
         if self.has_change_permission(request, obj):
             tools.append(Tool(gettext_lazy("Set password"), self._url("password", obj)))
         return tools
@@ -85,7 +89,11 @@ class UserAdmin(accounts_admin.UserAdmin):
         return [(panel.template, panel) for panel in panels]
 
     def get_urls(self) -> list[URLPattern]:
-        pages = {"password": self.set_password, "reset_link": self.make_reset_link}
+        pages = {
+            "password": self.set_password,
+            "reset_link": self.make_reset_link,
+            "reclaim": self.reclaim,
+        }
         return [
             path(
                 f"<path:object_id>/{name.replace('_', '-')}/",
@@ -122,6 +130,35 @@ class UserAdmin(accounts_admin.UserAdmin):
         return TemplateResponse(
             request, "admin/accounts/user/reset_link_made.html", context, headers=headers
         )
+
+    @method_decorator(sensitive_variables("done"))
+    def reclaim(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Shut out whoever registered a document that is not theirs. The link for its holder
+        stands on the answer, and nowhere after."""
+        user = self.actionable(request, object_id)
+        form = ReclaimForm(request.POST or None, memberships=reclaim.memberships_of(user))
+        context = self.page_context(
+            request,
+            _("Give document back"),
+            original=user,
+            form=form,
+            back=self._url("change", user),
+        )
+        if form.is_valid():
+            chosen = form.cleaned_data
+            try:
+                done = reclaim.reclaim(user, chosen["reason"], ending=chosen["memberships"])
+            except Conflict as error:
+                form.add_error(None, _(error.message))
+            else:
+                self.log_change(request, user, _("Give document back"))
+                return TemplateResponse(
+                    request,
+                    "admin/accounts/user/reclaimed.html",
+                    {**context, "done": done},
+                    headers={"Cache-Control": "no-store"},
+                )
+        return TemplateResponse(request, "admin/accounts/user/reclaim.html", context)
 
     @method_decorator(sensitive_post_parameters())
     def set_password(self, request: HttpRequest, object_id: str) -> HttpResponse:

@@ -19,6 +19,7 @@ from fluxiq import counters, ids
 from fluxiq.addresses import is_within, parse_address, parse_networks
 from fluxiq.audit import models as audit
 from fluxiq.errors import Conflict, ServiceUnavailable
+from fluxiq.names import NameField
 from fluxiq.principals import Grant, Kind, Principal
 from fluxiq.scopes import Scope
 from merchants.models import Merchant
@@ -43,7 +44,7 @@ class ApiKey(models.Model):
         db_index=False,
         help_text="None for a service key.",
     )
-    name = models.CharField(max_length=100)
+    name = NameField()
     digest = models.BinaryField(max_length=32, unique=True, editable=False)
     pepper_id = models.CharField(max_length=32, editable=False)
     hint = models.CharField(max_length=16, editable=False)

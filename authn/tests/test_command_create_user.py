@@ -5,6 +5,7 @@ from typing import Any
 from unittest import mock
 
 import pytest
+from django.core import mail
 from django.core.management import CommandError, call_command
 from django.db import IntegrityError
 
@@ -82,7 +83,7 @@ class CreateUserTests(CommandTestCase):
         def first(*arguments: Any, **fields: Any) -> None:
             raise IntegrityError
 
-        with mock.patch("authn.management.commands.create_user.User.objects.create_user", first):
+        with mock.patch("authn.management.commands.create_user.User.objects.register", first):
             refusal = self.refusal(*NEW, stdin=PASSWORD)
         assert refusal == "A user with this document was made at this moment"
 
@@ -114,24 +115,70 @@ class CreateUserTests(CommandTestCase):
 
 
 class ExistingUserTests(CommandTestCase):
-    def test_a_user_who_exists_is_given_the_membership_and_keeps_the_rest(self) -> None:
-        before = User.objects.get(pk=self.ana.pk)
-        result = self.result(
-            *("create_user", self.ana.document, "--name", "Another name"),
-            *("--merchant", self.bakery.id, "--role", "operator", "--password-stdin"),
-            stdin="another password",
+    def setUp(self) -> None:
+        super().setUp()
+        self.invite = (
+            *("create_user", self.ana.document, "--merchant", self.bakery.id),
+            *("--role", "operator"),
         )
-        after = User.objects.get(pk=self.ana.pk)
+
+    def invited(self) -> Membership:
+        found: Membership = Membership.objects.get(document=self.ana.document, merchant=self.bakery)
+        return found
+
+    def test_a_user_who_exists_is_invited_and_stays_as_they_are(self) -> None:
+        before = User.objects.filter(pk=self.ana.pk).values().get()
+        result = self.result(
+            *self.invite, "--name", "Another name", "--password-stdin", stdin="another password"
+        )
+        assert User.objects.filter(pk=self.ana.pk).values().get() == before
+        assert sorted(result) == ["id", "invitation"]
+        assert result["id"] == self.ana.id
+        invited = self.invited()
+        assert (invited.status, invited.user, invited.name) == ("invited", None, "Another name")
+        body = {
+            "invitation": result["invitation"],
+            "document": self.ana.document,
+            "password": "correct horse battery",
+        }
+        assert self.data(self.post("/auth/invitations/accept", body=body))["role"] == "operator"
+
+    def test_the_invitation_is_printed_once_on_stdout_by_itself(self) -> None:
+        stdout, stderr = self.run_command(*self.invite)
+        assert stdout.startswith("inv_")
+        assert len(stdout.split()) == 1
+        assert stdout.strip() not in stderr
+        assert self.invited().name == "Ana"
+
+    def test_it_is_mailed_where_an_address_is_given_which_is_not_taken_over(self) -> None:
+        with self.captureOnCommitCallbacks(execute=True):
+            result = self.result(*self.invite, "--email", "ana@example.com")
         assert result == {"id": self.ana.id}
-        assert self.membership(self.ana).role == Role.OPERATOR
-        assert (after.name, after.password) == (before.name, before.password)
+        (message,) = mail.outbox
+        assert message.to == ["ana@example.com"]
+        assert "inv_" in str(message.body)
+        self.ana.refresh_from_db()
+        assert self.ana.email == ""
+
+    def test_what_is_mailed_is_told_without_the_invitation(self) -> None:
+        stdout, stderr = self.run_command(*self.invite, "--email", "ana@example.com")
+        assert stdout == f"{self.ana.id} is invited as operator at {self.bakery.id}, by mail.\n"
+        assert "inv_" not in stdout + stderr
+
+    def test_a_mailbox_that_had_its_invitations_is_refused_in_one_line(self) -> None:
+        for _ in range(3):
+            self.run_command(*self.invite, "--email", "ana@example.com")
+            Membership.objects.filter(document=self.ana.document, status="invited").delete()
+        refusal = self.refusal(*self.invite, "--email", "ana@example.com")
+        assert refusal.startswith("Rate limit exceeded. Retry after ")
+        assert not Membership.objects.filter(
+            document=self.ana.document, merchant=self.bakery
+        ).exists()
 
     def test_no_password_is_asked_of_a_user_who_exists(self) -> None:
         with mock.patch.object(create_user, "_typed_password", side_effect=AssertionError):
-            self.run_command(
-                "create_user", self.ana.document, "--merchant", self.bakery.id, "--role", "owner"
-            )
-        assert Membership.objects.filter(user=self.ana, merchant=self.bakery).exists()
+            self.run_command(*self.invite)
+        assert self.invited().status == "invited"
 
     def test_a_second_membership_at_one_merchant_is_refused(self) -> None:
         place = ("--merchant", self.bakery.id, "--role", "owner")
@@ -141,17 +188,17 @@ class ExistingUserTests(CommandTestCase):
 
     def test_a_user_who_exists_without_a_merchant_to_join_is_refused(self) -> None:
         refusal = self.refusal("create_user", self.ana.document, "--name", "Ana")
-        assert refusal == "a user with this document exists; --merchant adds a membership"
+        assert refusal == "a user with this document exists; --merchant invites them"
 
     def test_a_user_who_exists_is_not_raised_to_staff(self) -> None:
-        place = ("--merchant", self.bakery.id, "--role", "owner")
-        for option in (("--superuser",), ("--staff",), ("--email", "ana@example.com")):
+        for option in ("--superuser", "--staff"):
             with self.subTest(option):
-                refusal = self.refusal("create_user", self.ana.document, *place, *option)
-                assert "are for new ones" in refusal
+                assert "are for new ones" in self.refusal(*self.invite, option)
         self.ana.refresh_from_db()
-        assert (self.ana.is_superuser, self.ana.is_staff, self.ana.email) == (False, False, "")
-        assert not Membership.objects.filter(user=self.ana, merchant=self.bakery).exists()
+        assert (self.ana.is_superuser, self.ana.is_staff) == (False, False)
+        assert not Membership.objects.filter(
+            document=self.ana.document, merchant=self.bakery
+        ).exists()
 
 
 class TypedPasswordTests(CommandTestCase):

@@ -115,11 +115,10 @@ class SeedDemoTests(CommandTestCase):
         merchant = Merchant.objects.get(pk=seeded["merchant_id"])
         assert self.membership(made, merchant).role == Role.MANAGER
 
-    def test_a_user_who_was_there_before_joins_with_their_own_password(self) -> None:
+    def test_a_user_who_was_there_before_stays_as_they_are_and_joins_nothing(self) -> None:
         before = User.objects.create_user("12345678901", "a password of my own", name="Me")
         assert self.result("seed_demo")["users"][0]["password"] is None
-        merchant = Merchant.objects.get(document=demo.MERCHANT_DOCUMENT)
-        assert self.membership(before, merchant).role == Role.OWNER
+        assert not before.memberships.exists()
 
     def test_a_run_that_fails_leaves_nothing_behind(self) -> None:
         counts = (Merchant.objects.count(), User.objects.count(), AuditEvent.objects.count())

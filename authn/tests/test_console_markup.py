@@ -9,7 +9,7 @@ from authn.models import Session
 from fluxiq import origin
 from fluxiq.audit.models import AuditEvent
 from fluxiq.tests.console import ConsoleTestCase
-from fluxiq.tests.factories import MerchantFactory, UserFactory, issue_key
+from fluxiq.tests.factories import MerchantFactory, UserFactory, issue_key, join
 from merchants.models import Membership, PaymentAccount
 
 HOSTILE = (
@@ -47,7 +47,7 @@ class StoredMarkupTests(ConsoleTestCase):
         """Every page that shows what people typed, with this text in all of it."""
         merchant = MerchantFactory.create(name=text)
         user = UserFactory.create(name=text)
-        membership = Membership.objects.add(merchant, user, "owner")
+        membership = join(merchant, user, "owner")
         Membership.objects.filter(pk=membership.pk).update(name=text)
         account = PaymentAccount.objects.open(merchant, text)
         api_key, _secret = issue_key(merchant, name=text, created_by=user)

@@ -13,8 +13,8 @@ from authn.models import Session
 from fluxiq.audit.models import AuditEvent, Kind
 from fluxiq.scopes import Role
 from fluxiq.tests.base import ApiTestCase
-from fluxiq.tests.factories import PASSWORD, Phone, enrol, issue_key
-from merchants.models import Membership, Merchant
+from fluxiq.tests.factories import PASSWORD, Phone, enrol, issue_key, join
+from merchants.models import Merchant
 
 PATH = "/merchants/{}/security"
 
@@ -78,7 +78,7 @@ class RequiringMerchantTests(ApiTestCase):
             self.assert_forbidden(verify, "accounts:read")
 
     def test_other_merchants_of_theirs_are_not_touched(self) -> None:
-        Membership.objects.add(self.bookshop, self.mario, Role.OPERATOR)
+        join(self.bookshop, self.mario, Role.OPERATOR)
         with self.required():
             self._tokens.clear()
             shown = self.data(self.get("/accounts", self.mario))
@@ -110,7 +110,7 @@ class RequiringMerchantTests(ApiTestCase):
 
     def test_a_new_member_needs_it_too(self) -> None:
         with self.required():
-            Membership.objects.add(self.bakery, self.ana, Role.MANAGER)
+            join(self.bakery, self.ana, Role.MANAGER)
             assert self.data(self.get("/accounts", self.ana))[0]["id"] == self.shelf.id
             query = f"/accounts?merchant_id={self.bakery.id}"
             self.assert_forbidden(self.get(query, self.ana), "accounts:read")
@@ -185,7 +185,7 @@ class RequiredOfSuperusersTests(ApiTestCase):
             assert self.login(user).status_code == 200
 
     def test_a_session_from_before_holds_no_more_than_its_memberships(self) -> None:
-        Membership.objects.add(self.bakery, self.root, Role.OPERATOR)
+        join(self.bakery, self.root, Role.OPERATOR)
         shown = self.data(self.get("/accounts", self.root))
         assert [account["id"] for account in shown] == [self.till.id]
         self.assert_not_found(self.get(f"/merchants/{self.bookshop.id}", self.root))

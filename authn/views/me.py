@@ -11,10 +11,13 @@ from authn.authentication import user_of
 from authn.models import Session
 from authn.serializers import CallerSerializer, PasswordChange, SessionSerializer
 from fluxiq import ids
-from fluxiq.errors import NotFound
+from fluxiq.errors import Conflict, NotFound
 from fluxiq.http import TOKEN_ONLY
 from fluxiq.schema import PAGE, enveloped, paged
 from fluxiq.views import ApiView, data, no_content
+from merchants.acting import acting_at
+from merchants.models import OWNER_STAYS, Membership
+from merchants.serializers import OwnMembershipSerializer
 
 
 class MeView(ApiView):
@@ -30,6 +33,51 @@ class MeView(ApiView):
     )
     def get(self, request: Request) -> Response:
         return data(CallerSerializer, self.principal)
+
+
+class OwnMembershipListView(ApiView):
+    """Every membership of the caller, those that grant nothing now too."""
+
+    tag = "Users"
+    kinds = TOKEN_ONLY
+    required_permissions: ClassVar = {"GET": None}
+
+    @extend_schema(
+        operation_id="listMyMemberships",
+        summary="List your memberships",
+        description="Where you are a member, also while that is inactive or the merchant is"
+        " suspended.",
+        parameters=PAGE,
+        responses={200: paged(OwnMembershipSerializer)},
+    )
+    def get(self, request: Request) -> Response:
+        rows = Membership.objects.of_user(self.principal.id)
+        return self.page(rows, OwnMembershipSerializer)
+
+
+class OwnMembershipView(ApiView):
+    """Leave one merchant."""
+
+    tag = "Users"
+    kinds = TOKEN_ONLY
+    required_permissions: ClassVar = {"DELETE": None}
+
+    @extend_schema(
+        operation_id="leaveMerchant",
+        summary="Leave a merchant",
+        description="Ends your own membership, such as one that somebody made without you. An"
+        " active owner is removed by another owner, or by FluxiQ's staff.",
+        responses={
+            204: OpenApiResponse(description="You are no member there any more."),
+            409: Conflict(OWNER_STAYS),
+        },
+    )
+    def delete(self, request: Request, membership_id: str) -> Response:
+        own = Membership.objects.of_user(self.principal.id)
+        membership = self.judged(own, ids.Prefix.MEMBERSHIP, membership_id)
+        with acting_at(membership.merchant_id, self.principal):
+            membership.leave()
+        return no_content()
 
 
 class PasswordView(ApiView):

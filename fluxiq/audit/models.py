@@ -39,6 +39,7 @@ class Kind(StrEnum):
     USER_CHANGED = "user.changed"
     USER_DEACTIVATED = "user.deactivated"
     USER_REACTIVATED = "user.reactivated"
+    USER_RECLAIMED = "user.reclaimed"
     PASSWORD_CHANGED = "user.password_changed"  # noqa: S105 - the name of an event
     PASSWORD_RESET = "user.password_reset"  # noqa: S105 - the name of an event
     MFA_ENROLLED = "user.mfa_enrolled"

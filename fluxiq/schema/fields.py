@@ -196,11 +196,13 @@ FIELDS: dict[str, Schema] = {
         "Nothing is granted until it is accepted.", "invited", "MembershipStatus"
     ),
     "InvitedMember.invitation": field(
-        "For POST /auth/invitations/accept. Shown this once.",
+        "For POST /auth/invitations/accept. Shown this once; absent where it was mailed.",
         _INVITATION,
     ),
     "MemberChange.status": field("Inactive grants nothing and can be undone.", "inactive"),
-    "email": field("Where to mail the invitation.", "otto@example.com"),
+    "email": field(
+        "Where to mail the invitation, which then stands in no answer.", "otto@example.com"
+    ),
     "role": _enum("What the person may do there.", "operator", "Role"),
     # Introspection (RFC 7662)
     "Introspection.active": field("False alone for anything dead or unknown.", True),

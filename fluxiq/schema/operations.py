@@ -9,11 +9,12 @@ from rest_framework.views import APIView
 
 from fluxiq import errors
 from fluxiq.http import ANY_KIND, Credential
+from fluxiq.names import PATTERN
 from fluxiq.principals import Kind
 from fluxiq.schema.answers import component_name
 from fluxiq.schema.errors import COMMON_HEADERS, error_response, header_refs
 from fluxiq.schema.fields import FIELDS, Schema, ref
-from fluxiq.serializers import StrictSerializer
+from fluxiq.serializers import NameField, StrictSerializer
 from fluxiq.views import ApiView
 
 ACCESS_TOKEN, API_KEY = "accessToken", "apiKey"
@@ -133,4 +134,6 @@ class EnvelopeSchema(AutoSchema):
             for name, member in serializer.fields.items():
                 if isinstance(member, serializers.CharField) and not member.allow_blank:
                     schema["properties"][name].setdefault("minLength", 1)
+                if isinstance(member, NameField):
+                    schema["properties"][name]["pattern"] = PATTERN
         return schema

@@ -47,8 +47,7 @@ def member(
     merchant = _merchant(merchant_id)
     user = User(document=f"{next(_documents)}", name="Trial")
     user.set_password(password)
-    User.objects.register(user)
-    membership = Membership.objects.add(merchant, user, role)
+    membership = Membership.objects.add_with_new_user(merchant, user, role)
     return {
         "user": user.id,
         "document": user.document,

@@ -15,10 +15,10 @@ from authn import sessions
 from fluxiq import origin
 from fluxiq.scopes import Role
 from fluxiq.tests.factories import (
-    MembershipFactory,
     MerchantFactory,
     PaymentAccountFactory,
     UserFactory,
+    new_member,
 )
 from merchants.models import Membership, Merchant, PaymentAccount
 
@@ -65,9 +65,7 @@ class ApiTestCase(TestCase):
     @staticmethod
     def member(merchant: Merchant, name: str, role: str) -> Any:
         """A new user of that name with that role there: the membership."""
-        return MembershipFactory.create(
-            merchant=merchant, user=UserFactory.create(name=name), role=role
-        )
+        return new_member(merchant, name, role)
 
     def membership(self, user: User, merchant: Merchant | None = None) -> Membership:
         """The user's membership, at the bakery unless told otherwise."""

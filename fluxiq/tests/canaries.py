@@ -15,10 +15,11 @@ from fluxiq.tests.factories import Phone
 from fluxiq.tests.served import Answer, Service
 
 API = "/api/v1"
-OWNER, INVITED = "52998224799", "86288366757"
+OWNER, INVITED, MAILED = "52998224799", "86288366757", "38617294136"
+MAILBOX = "ines@canaries.example"
 OWNER_NAME = "Canário"
 # As written in whole: what is masked has points or asterisks in it.
-DOCUMENTS = (OWNER, "529.982.247-99", INVITED, "862.883.667-57")
+DOCUMENTS = (OWNER, "529.982.247-99", INVITED, "862.883.667-57", MAILED)
 # A mail, as Django's console backend prints it.
 MAIL = re.compile(r"(?s)Content-Type: text/plain.*?\n-{70,}\n")
 
@@ -179,17 +180,27 @@ def _accounts(walk: Walk, token: str) -> None:
 
 
 def _members(walk: Walk, token: str) -> None:
-    person = {"document": INVITED, "name": "Ines", "role": "operator", "email": "i@x.example"}
+    person = {"document": INVITED, "name": "Ines", "role": "operator"}
+    mailed = {**person, "document": MAILED, "email": MAILBOX}
+    assert "invitation" not in walk.do("POST", "/users", token, mailed)
+    walk.keep("mailed invitation", mailed_secret(walk.service, r"^(inv_\S+)$"))
     invited = walk.do("POST", "/users", token, person)
     invitation = walk.keep("invitation", invited["invitation"], walk.last)
     password = walk.keep("password of the invited", "canary password of the invited")
     body = {"invitation": invitation, "document": INVITED, "password": password}
     walk.do("POST", "/auth/invitations/accept", None, body)
+    pair = walk.do("POST", "/auth/login", None, {"document": INVITED, "password": password})
+    walk.keep("access token of the invited", pair["access_token"], walk.last)
+    walk.keep("refresh token of the invited", pair["refresh_token"], walk.last)
+    walk.do("GET", "/auth/memberships", pair["access_token"])
     one = f"/users/{invited['id']}"
     walk.do("GET", "/users", token)
     walk.do("GET", one, token)
     walk.do("PATCH", one, token, {"name": "Inês"})
-    walk.do("DELETE", one, token)
+    walk.do("DELETE", f"/auth/memberships/{invited['id']}", pair["access_token"])
+    again = walk.do("POST", "/users", token, {**person, "name": "Inês"})
+    walk.keep("second invitation", again["invitation"], walk.last)
+    walk.do("DELETE", f"/users/{again['id']}", token)
 
 
 def _passwords(walk: Walk, owner: _Person) -> None:
@@ -197,18 +208,18 @@ def _passwords(walk: Walk, owner: _Person) -> None:
     body = {"current_password": walk.secrets["password"], "new_password": changed}
     walk.do("POST", "/auth/password", owner.token, body)
     walk.do("POST", "/auth/password/forgot", None, {"document": OWNER})
-    token = walk.keep("reset token", _mailed(walk.service, r"#(usr_\S+)"))
+    token = walk.keep("reset token", mailed_secret(walk.service, r"#(usr_\S+)"))
     reset = walk.keep("reset password", "canary password, reset")
     walk.do("POST", "/auth/password/reset", None, {"token": token, "new_password": reset})
     owner.password = "reset password"
 
 
-def _mailed(service: Service, pattern: str) -> str:
+def mailed_secret(service: Service, pattern: str) -> str:
     """What a mail has in that place, once it is printed."""
     found: list[str] = []
 
     def has_come() -> bool:
-        found[:] = re.findall(pattern, "".join(MAIL.findall(service.gunicorn.log())))
+        found[:] = re.findall(f"(?m){pattern}", "".join(MAIL.findall(service.gunicorn.log())))
         return bool(found)
 
     service.gunicorn.process.wait_until(has_come, what="the mail")

@@ -63,6 +63,7 @@ def walk_console(walk: Walk, people: dict[str, str], merchant: str) -> None:
         _sign_in(browser)
         walk.keep("first cookie of the console", client.cookies["sessionid"])
         _keys(browser, merchant)
+        _members(browser, merchant)
         _people(browser, people["owner"])
         walk.keep("last cookie of the console", client.cookies["sessionid"])
         for path in admin_paths():
@@ -114,10 +115,22 @@ def _shown(answer: Answer) -> str:
     return str(secret)
 
 
+def _members(browser: Browser, merchant: str) -> None:
+    path, row = f"/admin/merchants/merchant/{merchant}/change/", "memberships-0-"
+    fields = {f"memberships-{name}_FORMS": "0" for name in ("INITIAL", "MIN_NUM")}
+    fields |= {f"memberships-{name}_FORMS": "1" for name in ("TOTAL", "MAX_NUM")}
+    fields |= {f"{row}id": "", f"{row}merchant": merchant, f"{row}role": "operator"}
+    fields |= {f"{row}person": ADDED, f"{row}name": "Ada"}
+    told = browser.send(path, HTTPStatus.OK, name="Canaries", **fields)
+    browser.walk.keep("invitation of the console", _shown(told), told)
+
+
 def _people(browser: Browser, owner: str) -> None:
     walk = browser.walk
     told = browser.send(f"/admin/accounts/user/{owner}/reset-link/", HTTPStatus.OK)
     walk.keep("reset token of the console", _shown(told).partition("#")[2], told)
+    told = browser.send(f"/admin/accounts/user/{owner}/reclaim/", HTTPStatus.OK, reason="Canary")
+    walk.keep("reset token of a document given back", _shown(told).partition("#")[2], told)
     new = walk.keep("password that staff set", "canary password set by staff")
     browser.send(f"/admin/accounts/user/{owner}/password/", new_password1=new, new_password2=new)
     new = walk.keep("password of the added", "canary password of the added")

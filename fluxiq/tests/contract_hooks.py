@@ -73,6 +73,9 @@ class Stage:
         if operation == "removeUser":
             member = self.backstage.do("member", merchant_id=self.owner["merchant"])
             return {**self.owner, "membership_id": member["membership"]}
+        if operation == "leaveMerchant":
+            member = self.backstage.do("member", merchant_id=self.owner["merchant"])
+            return {"credential": member["access_token"], "membership_id": member["membership"]}
         turn = self.chance.random()
         if turn < 0.1:
             return {"credential": ""}

@@ -12,6 +12,7 @@ from factory.django import DjangoModelFactory
 from accounts.models import User
 from authn.mfa import factors, totp
 from authn.models import ApiKey, TotpFactor
+from fluxiq.principals import PLATFORM
 from fluxiq.scopes import Role, Scope
 from merchants.models import Membership, Merchant, PaymentAccount
 
@@ -29,8 +30,14 @@ class UserFactory(DjangoModelFactory[User]):
     password = PASSWORD
 
     @classmethod
+    def _build(cls, model_class: type[User], *args: Any, **kwargs: Any) -> User:
+        return User.objects.unsaved(kwargs.pop("document"), kwargs.pop("password"), **kwargs)
+
+    @classmethod
     def _create(cls, model_class: type[User], *args: Any, **kwargs: Any) -> User:
-        return User.objects.create_user(kwargs.pop("document"), kwargs.pop("password"), **kwargs)
+        user = cls._build(model_class, *args, **kwargs)
+        User.objects.register(user)
+        return user
 
 
 class MerchantFactory(DjangoModelFactory[Merchant]):
@@ -44,7 +51,7 @@ class MerchantFactory(DjangoModelFactory[Merchant]):
 
 
 class MembershipFactory(DjangoModelFactory[Membership]):
-    """A membership in force."""
+    """A membership in force, by an invitation that was accepted."""
 
     class Meta:
         model = Membership
@@ -55,10 +62,23 @@ class MembershipFactory(DjangoModelFactory[Membership]):
 
     @classmethod
     def _create(cls, model_class: type[Membership], *args: Any, **kwargs: Any) -> Membership:
-        membership: Membership = Membership.objects.add(
-            kwargs["merchant"], kwargs["user"], kwargs["role"]
-        )
-        return membership
+        return join(kwargs["merchant"], kwargs["user"], kwargs["role"])
+
+
+def new_member(merchant: Merchant, name: str, role: str) -> Membership:
+    """A membership in force of a new user of that name, who can sign in with PASSWORD."""
+    user: User = UserFactory.build(name=name)
+    made: Membership = Membership.objects.add_with_new_user(merchant, user, role)
+    return made
+
+
+def join(merchant: Merchant, user: User, role: str) -> Membership:
+    """A membership in force of a user who exists: invited by FluxiQ's staff, and accepted."""
+    membership, _ = Membership.objects.invite(
+        PLATFORM, merchant, document=user.document, name=user.name, role=role
+    )
+    membership.accept(user)
+    return membership
 
 
 class PaymentAccountFactory(DjangoModelFactory[PaymentAccount]):

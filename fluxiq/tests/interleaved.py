@@ -4,8 +4,10 @@ import itertools
 import json
 import time
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
 
+from django.conf import settings
 from django.test import Client
 
 from accounts.models import User
@@ -14,7 +16,7 @@ from authn.mfa import factors
 from authn.models import ApiKey, MfaChallenge
 from authn.tokens import RefreshToken
 from fluxiq import origin
-from fluxiq.principals import Kind, Principal
+from fluxiq.principals import PLATFORM
 from fluxiq.scopes import Role, Scope
 from fluxiq.tests.factories import MembershipFactory, Phone, enrol
 from merchants.models import Membership, Merchant, PaymentAccount
@@ -97,6 +99,25 @@ def call(method: str, path: str, credential: str | None, body: Any = None) -> An
     return Answer(response.status_code, content.get("data"))
 
 
+def sign_in_at_the_console(document: str, password: str) -> Answer:
+    """Send the console's sign-in form, in this thread; the session's cookie where it succeeded."""
+    client = Client(raise_request_exception=False)
+    sent = client.post("/admin/login/", {"username": document, "password": password})
+    cookie = client.cookies.get(settings.SESSION_COOKIE_NAME)
+    if sent.status_code == HTTPStatus.FOUND and cookie is not None:
+        return Answer(HTTPStatus.OK, {"console": cookie.value})
+    return Answer(
+        HTTPStatus.UNAUTHORIZED if sent.status_code == HTTPStatus.OK else sent.status_code
+    )
+
+
+def is_signed_in_at_the_console(cookie: str) -> bool:
+    """Whether a session of the console shows its home page."""
+    client = Client(raise_request_exception=False)
+    client.cookies[settings.SESSION_COOKIE_NAME] = cookie
+    return client.get("/admin/").status_code == HTTPStatus.OK
+
+
 def _document() -> str:
     return f"{next(_numbers) % 10**11:011d}"
 
@@ -113,14 +134,15 @@ def _sign_in(user: User) -> sessions.TokenPair:
 def make_world(*, second_factor: bool) -> World:
     """A fresh world, committed. With `second_factor`, Vera has one."""
     merchant = Merchant.objects.open("Padaria", f"{next(_numbers) % 10**14:014d}")
-    vera, omar, mario = _person("Vera"), _person("Omar"), _person("Mario")
+    vera = _person("Vera", is_staff=True)  # so that she can sign in to the console too
+    omar, mario = _person("Omar"), _person("Mario")
     root = _person("Root", is_superuser=True)
     enrol(omar)
     phone = enrol(vera) if second_factor else _begin_enrolment(vera)
     key, secret = ApiKey.objects.issue(
         merchant, name="Shop", permissions=[str(p) for p in KEY_PERMISSIONS], created_by=vera
     )
-    nina, invitation = _invite(root, merchant, _document(), "Nina")
+    nina, invitation = _invite(merchant, _document(), "Nina")
     bookshop = Merchant.objects.open("Livraria", f"{next(_numbers) % 10**14:014d}")
     MembershipFactory.create(merchant=merchant, user=omar, role=Role.OWNER)
     return World(
@@ -138,18 +160,17 @@ def make_world(*, second_factor: bool) -> World:
         reset_token=recovery.make_token(vera),
         nina=nina,
         invitation=invitation,
-        veras_invitation=_invite(root, bookshop, vera.document, "Vera")[1],
+        veras_invitation=_invite(bookshop, vera.document, "Vera")[1],
         phone=phone,
         challenge=MfaChallenge.objects.issue(vera) if second_factor else "",
     )
 
 
-def _invite(by: User, merchant: Merchant, document: str, name: str) -> tuple[Membership, str]:
-    principal = Principal(Kind.USER, by.pk, by.name, is_superuser=True)
+def _invite(merchant: Merchant, document: str, name: str) -> tuple[Membership, str]:
     membership, invitation = Membership.objects.invite(
-        principal, merchant, document=document, name=name, role=Role.OPERATOR
+        PLATFORM, merchant, document=document, name=name, role=Role.OPERATOR
     )
-    return membership, invitation
+    return membership, str(invitation)
 
 
 def _begin_enrolment(user: User) -> Phone:

@@ -10,14 +10,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from accounts.models import User
-from authn import passwords
+from authn import passwords, reclaim
 from authn.mfa import factors
 from authn.models import ApiKey
-from fluxiq.tests.interleaved import NEW, OLD, Answer, World
+from fluxiq.tests.interleaved import NEW, OLD, Answer, World, sign_in_at_the_console
 from merchants.models import Merchant
 
 PASSWORD, CHALLENGE, RESET, INVITATION = "password", "challenge", "reset token", "invitation"
 FIRST, SECOND, REFRESH, ROLE, KEY = "first", "second", "refresh", "Vera's role", "key"
+VERAS_INVITATION = "Vera's invitation"
 LIVE_KEY = "a live key"  # to change or to rotate, whoever does it
 ALL_SESSIONS = {FIRST, SECOND, REFRESH}
 OTHER_SESSIONS = {SECOND, REFRESH}
@@ -122,6 +123,11 @@ TAKING = [
         "withdraw the password",
         _by_staff(lambda user: passwords.withdraw(user, "leaked")),
         takes=ALL_SESSIONS | PROOFS,
+    ),
+    _operation(
+        "give the document back",
+        _by_staff(lambda user: reclaim.reclaim(user, "squatted")),
+        takes=ALL_SESSIONS | PROOFS | {VERAS_INVITATION},
     ),
     _operation(
         "deactivate the user",
@@ -276,7 +282,14 @@ USING = [
                 "password": OLD,
             },
         ),
+        needs={PASSWORD, VERAS_INVITATION},
+        second_factor=False,
+    ),
+    _operation(
+        "sign in at the console",
+        lambda w: sign_in_at_the_console(w.vera.document, OLD),
         needs={PASSWORD},
+        signs_in=True,
         second_factor=False,
     ),
     _operation(

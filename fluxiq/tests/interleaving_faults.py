@@ -9,7 +9,7 @@ import itertools
 from dataclasses import dataclass
 from functools import partial
 
-from fluxiq.tests.interleaved import Answer, call, make_world
+from fluxiq.tests.interleaved import Answer, call, is_signed_in_at_the_console, make_world
 from fluxiq.tests.interleaved_operations import Operation
 from fluxiq.tests.interleaving import Arena, Interleaved
 
@@ -68,6 +68,8 @@ def _judge(
 
 def _lives(signed_in: Answer) -> bool:
     """Whether any token that was answered is accepted."""
+    if "console" in signed_in.data:
+        return is_signed_in_at_the_console(signed_in.data["console"])
     token, refresh = signed_in.data["access_token"], signed_in.data["refresh_token"]
     is_accepted = call("GET", "/auth/me", token).succeeded
     return is_accepted or call("POST", "/auth/refresh", None, {"refresh_token": refresh}).succeeded

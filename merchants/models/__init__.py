@@ -1,6 +1,6 @@
 """Merchants, memberships and payment accounts."""
 
-from merchants.models.membership import Membership
+from merchants.models.membership import OWNER_STAYS, Membership
 from merchants.models.merchant import (
     Merchant,
     forbid_granting_beyond,
@@ -11,6 +11,7 @@ from merchants.models.merchant import (
 from merchants.models.payment_account import PaymentAccount
 
 __all__ = [
+    "OWNER_STAYS",
     "Membership",
     "Merchant",
     "PaymentAccount",

@@ -1,10 +1,10 @@
 """A person's role at a merchant."""
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any
 
 from django.conf import settings
-from django.db import IntegrityError, models, transaction
+from django.db import models, transaction
 from django.db.models.functions import Length
 from django.db.models.lookups import Exact
 from django.utils import timezone
@@ -14,114 +14,20 @@ from accounts.models import User, normalise_document, validate_document
 from fluxiq import ids
 from fluxiq.audit import models as audit
 from fluxiq.errors import Conflict, NotFound
+from fluxiq.names import NameField
 from fluxiq.principals import Principal
 from fluxiq.scopes import Role, permissions_of
-from merchants import invitations
-from merchants.models.merchant import Merchant, TenantQuerySet, forbid_granting_beyond
+from merchants.models.membership_queries import MembershipManager, MembershipStatus
+from merchants.models.merchant import Merchant, forbid_granting_beyond
 from merchants.signals import grants_changed
 
-
-class MembershipQuerySet(TenantQuerySet["Membership"]):
-    """Memberships, as their merchant's tenants see them."""
-
-    def in_force(self) -> Self:
-        """Those that grant something: accepted and active."""
-        return self.filter(status=Membership.Status.ACTIVE)
-
-    def without_second_factor(self) -> Self:
-        """Those of people whom a password alone signs in."""
-        return self.filter(user__isnull=False, user__mfa_enrolled_at__isnull=True)
-
-
-_MembershipManager = models.Manager.from_queryset(MembershipQuerySet)
-
-
-class MembershipManager(_MembershipManager["Membership"]):
-    """Makes memberships, by invitation or (for staff and commands) at once."""
-
-    @transaction.atomic
-    def invite(
-        self,
-        principal: Principal,
-        merchant: Merchant,
-        *,
-        document: str,
-        name: str,
-        role: str,
-        email: str = "",
-    ) -> "tuple[Membership, str]":
-        """Invite a person, whether or not they have a user yet.
-
-        Returns the membership and the invitation, which stands nowhere else. Nothing is granted
-        until it is accepted. Raises Forbidden where the role holds what the principal does not,
-        Conflict where the document is a member already, documents.InvalidDocument.
-        """
-        forbid_granting_beyond(principal, merchant.id, permissions_of(role))
-        secret = invitations.new()
-        try:
-            with transaction.atomic():
-                membership: Membership = self.create(
-                    merchant=merchant,
-                    document=normalise_document(document),
-                    name=name,
-                    role=role,
-                    status=Membership.Status.INVITED,
-                    invitation_digest=invitations.digest(secret),
-                    invitation_expires_at=timezone.now() + invitations.LIFETIME,
-                )
-        except IntegrityError as error:
-            raise Conflict("This document is a member of the merchant already") from error
-        audit.record(
-            audit.Kind.MEMBER_INVITED,
-            object_id=membership.id,
-            merchant_id=merchant.id,
-            after={"document": membership.masked_document, "name": name, "role": role},
-        )
-        if email:
-            invitations.mail(email, merchant.name, name, secret)
-        return membership, secret
-
-    @transaction.atomic
-    def add(self, merchant: Merchant, user: User, role: str) -> "Membership":
-        """Make a user a member at once. Raises Conflict where the document is a member already."""
-        try:
-            with transaction.atomic():
-                membership: Membership = self.create(
-                    merchant=merchant,
-                    user=user,
-                    document=user.document,
-                    name=user.name,
-                    role=role,
-                    status=Membership.Status.ACTIVE,
-                )
-        except IntegrityError as error:
-            raise Conflict("This document is a member of the merchant already") from error
-        audit.record(
-            audit.Kind.MEMBER_ADDED,
-            object_id=membership.id,
-            merchant_id=merchant.id,
-            after={"user_id": user.id, "role": role},
-        )
-        grants_changed.send(Membership, user_id=user.id)
-        return membership
-
-    def open_invitation(self, secret: str) -> "Membership | None":
-        """The membership that this invitation opens, or None: unknown, spent or expired."""
-        found: Membership | None = self.filter(
-            invitation_digest=invitations.digest(secret),
-            status=Membership.Status.INVITED,
-            invitation_expires_at__gt=timezone.now(),
-        ).first()
-        return found
+OWNER_STAYS = "Owners cannot lower or remove themselves"
 
 
 class Membership(models.Model):
     """A person's role at a merchant; first an invitation, then bound to a user."""
 
-    class Status(models.TextChoices):
-        INVITED = "invited"
-        ACTIVE = "active"
-        INACTIVE = "inactive"
+    Status = MembershipStatus
 
     id = models.CharField(
         primary_key=True, max_length=ids.LENGTH, default=ids.new_membership_id, editable=False
@@ -135,7 +41,7 @@ class Membership(models.Model):
         related_name="memberships",
     )
     document = models.CharField(max_length=documents.CNPJ_LENGTH, validators=[validate_document])
-    name = models.CharField(max_length=100)
+    name = NameField()
     role = models.CharField(max_length=10, choices=[(r, r.capitalize()) for r in Role])
     status = models.CharField(max_length=10, choices=Status, default=Status.ACTIVE)
     invitation_digest = models.BinaryField(max_length=32, null=True, unique=True, editable=False)
@@ -183,6 +89,11 @@ class Membership(models.Model):
     def masked_document(self) -> str:
         """The document as far as it may be shown."""
         return documents.mask(self.document)
+
+    @property
+    def is_owner_in_force(self) -> bool:
+        """Whether it makes an owner, one of whom a merchant keeps."""
+        return self.role == Role.OWNER and self.status == self.Status.ACTIVE
 
     def is_for(self, document: str) -> bool:
         """Whether this is the document that was invited, however it is punctuated."""
@@ -243,14 +154,31 @@ class Membership(models.Model):
         """End the membership. Raises Forbidden or Conflict as `_guard` tells."""
         current = self._locked()
         current._guard(principal, current.role, stays_owner=False)
-        Membership.objects.filter(pk=self.pk).delete()
+        current.erase()
+
+    @transaction.atomic
+    def leave(self) -> None:
+        """End it for the member themselves, whatever it grants.
+
+        Raises Conflict for an active owner, whom another owner or FluxiQ staff removes.
+        """
+        current = self._locked()
+        if current.is_owner_in_force:
+            raise Conflict(OWNER_STAYS)
+        current.erase()
+
+    @transaction.atomic
+    def erase(self) -> None:
+        """Remove the row, and tell of it. Who may do so was asked already."""
+        if not Membership.objects.filter(pk=self.pk).delete()[0]:
+            return
         audit.record(
             audit.Kind.MEMBER_REMOVED,
             object_id=self.id,
             merchant_id=self.merchant_id,
-            before={"user_id": current.user_id, "role": current.role, "name": current.name},
+            before={"user_id": self.user_id, "role": self.role, "name": self.name},
         )
-        grants_changed.send(Membership, user_id=current.user_id)
+        grants_changed.send(Membership, user_id=self.user_id)
 
     def _locked(self) -> "Membership":
         """This row as it is now, with the merchant's row locked: owners are counted under it.
@@ -271,11 +199,10 @@ class Membership(models.Model):
         """
         forbid_granting_beyond(principal, self.merchant_id, permissions_of(self.role))
         forbid_granting_beyond(principal, self.merchant_id, permissions_of(role))
-        is_owner = self.role == Role.OWNER and self.status == self.Status.ACTIVE
-        if stays_owner or not is_owner:
+        if stays_owner or not self.is_owner_in_force:
             return
         if principal.is_user and principal.id == self.user_id:
-            raise Conflict("Owners cannot lower or remove themselves")
+            raise Conflict(OWNER_STAYS)
         others = Membership.objects.in_force().filter(
             merchant_id=self.merchant_id, role=Role.OWNER, user__is_active=True
         )

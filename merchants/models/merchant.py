@@ -13,6 +13,7 @@ from accounts.models import clean_document, normalise_document, validate_documen
 from fluxiq import ids
 from fluxiq.audit import models as audit
 from fluxiq.errors import Conflict, Forbidden, NotFound, ValidationFailed
+from fluxiq.names import NameField
 from fluxiq.principals import Principal
 from fluxiq.scopes import Permission
 from merchants.signals import merchant_changed, second_factor_required
@@ -122,7 +123,7 @@ class Merchant(models.Model):
     id = models.CharField(
         primary_key=True, max_length=ids.LENGTH, default=ids.new_merchant_id, editable=False
     )
-    name = models.CharField(max_length=100)
+    name = NameField()
     document = models.CharField(
         max_length=documents.CNPJ_LENGTH, unique=True, validators=[validate_document]
     )

@@ -11,6 +11,7 @@ from django.utils import timezone
 from fluxiq import database, ids
 from fluxiq.audit import models as audit
 from fluxiq.errors import Conflict
+from fluxiq.names import NameField
 from merchants.models.merchant import Merchant, TenantQuerySet
 
 
@@ -97,7 +98,7 @@ class PaymentAccount(models.Model):
         primary_key=True, max_length=ids.LENGTH, default=ids.new_account_id, editable=False
     )
     merchant = models.ForeignKey(Merchant, on_delete=models.PROTECT, related_name="accounts")
-    name = models.CharField(max_length=100)
+    name = NameField()
     branch = models.CharField(max_length=4, default="0001", editable=False)
     number = models.CharField(max_length=10, editable=False)
     currency = models.CharField(max_length=3, default="BRL", editable=False)

@@ -10,6 +10,7 @@ from accounts.models import User
 from fluxiq.audit.models import AuditEvent
 from fluxiq.scopes import Role
 from fluxiq.tests.base import ApiTestCase
+from fluxiq.tests.factories import join
 from merchants.models import Membership, Merchant, PaymentAccount
 
 CODES = {
@@ -28,7 +29,7 @@ class HostileBodyTestCase(ApiTestCase):
     def setUp(self) -> None:
         super().setUp()
         # A member of two, so that `merchant_id` cannot be left out.
-        Membership.objects.add(self.bookshop, self.olga, Role.OWNER)
+        join(self.bookshop, self.olga, Role.OWNER)
         self.bearer(self.olga)
         account = f"/accounts/{self.till.id}"
         member = f"/users/{self.membership(self.otto).id}"

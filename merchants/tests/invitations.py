@@ -53,3 +53,7 @@ class InvitationTestCase(ApiTestCase):
             list(Membership.objects.order_by("id").values()),
             AuditEvent.objects.count(),
         )
+
+    def events(self, kind: str) -> list[AuditEvent]:
+        """The audit events of that kind, oldest first."""
+        return list(AuditEvent.objects.filter(kind=kind).order_by("id"))

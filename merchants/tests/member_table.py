@@ -20,8 +20,8 @@ class MemberTable:
         (found,) = (row for row in self.rows if row["id"] == membership.pk)
         return found
 
-    def add(self, person: str, role: str) -> None:
-        self.rows.append({"id": "", "person": person, "role": role})
+    def add(self, person: str, role: str, **fields: str) -> None:
+        self.rows.append({"id": "", "person": person, "role": role, **fields})
 
     def fields(self) -> dict[str, Any]:
         fields = {

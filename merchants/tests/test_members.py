@@ -8,7 +8,7 @@ from fluxiq.audit import models as audit
 from fluxiq.audit.models import AuditEvent, Kind
 from fluxiq.scopes import Role, Scope
 from fluxiq.tests.base import ApiTestCase
-from fluxiq.tests.factories import issue_key
+from fluxiq.tests.factories import issue_key, join
 from merchants.models import Membership
 
 FIELDS = [
@@ -88,7 +88,7 @@ class ListTests(MemberTestCase):
         assert "invitation" not in listed[made["id"]]
 
     def test_of_two_memberships_only_the_merchant_where_it_is_held_is_listed(self) -> None:
-        Membership.objects.add(self.bookshop, self.olga, Role.OPERATOR)
+        join(self.bookshop, self.olga, Role.OPERATOR)
         assert sorted(self.rows(self.olga)) == self.ids_of(self.olga, self.mario, self.otto)
         there = self.membership(self.olga, self.bookshop)
         self.assert_forbidden(
@@ -123,7 +123,7 @@ class ChangeTests(MemberTestCase):
         assert self.data(self.get(self.path, self.olga)) == after
 
     def test_the_name_is_that_of_the_membership_alone(self) -> None:
-        Membership.objects.add(self.bookshop, self.otto, Role.OPERATOR)
+        join(self.bookshop, self.otto, Role.OPERATOR)
         self.data(self.patch(self.path, self.olga, {"name": "Otto of the bakery"}))
         self.otto.refresh_from_db()
         assert self.otto.name == "Otto"
@@ -217,7 +217,7 @@ class RemovalTests(MemberTestCase):
         assert self.post("/users", self.olga, body).status_code == 201
 
     def test_memberships_elsewhere_go_on(self) -> None:
-        Membership.objects.add(self.bookshop, self.otto, Role.OPERATOR)
+        join(self.bookshop, self.otto, Role.OPERATOR)
         self.delete(self.path, self.olga)
         assert self.get(f"/accounts/{self.shelf.id}", self.otto).status_code == 200
 
@@ -282,7 +282,7 @@ class EscalationTests(MemberTestCase):
         self.assert_forbidden(self.patch(self.path, self.key(), {"name": "x"}), "accounts:read")
 
     def test_what_is_held_elsewhere_grants_nothing_here(self) -> None:
-        Membership.objects.add(self.bookshop, self.olga, Role.OPERATOR)
+        join(self.bookshop, self.olga, Role.OPERATOR)
         body = {"document": "98765432100", "name": "N", "role": "operator",
                 "merchant_id": self.bookshop.id}  # fmt: skip
         self.assert_forbidden(self.post("/users", self.olga, body), "users:write")

@@ -15,7 +15,7 @@ from fluxiq.audit.models import AuditEvent, Kind
 from fluxiq.errors import Conflict
 from fluxiq.scopes import Role, Scope
 from fluxiq.tests.base import ApiTestCase
-from fluxiq.tests.factories import issue_key
+from fluxiq.tests.factories import issue_key, join
 from merchants.models import Membership, Merchant
 
 FIELDS = ["created_at", "document", "id", "name", "status"]
@@ -40,7 +40,7 @@ class ListTests(ApiTestCase):
         assert self.listed(ApiKey.objects.issue_service_key(name="Ledger")[1]) == []
 
     def test_a_member_of_two_sees_both(self) -> None:
-        Membership.objects.add(self.bookshop, self.otto, Role.OPERATOR)
+        join(self.bookshop, self.otto, Role.OPERATOR)
         assert sorted(self.listed(self.otto)) == sorted([self.bakery.id, self.bookshop.id])
 
     def test_what_an_inactive_or_ended_membership_was_of_is_gone(self) -> None:
@@ -130,7 +130,7 @@ class SuspensionTests(ApiTestCase):
         self.assert_not_found(self.get(f"/merchants/{self.bakery.id}", self.ana))
 
     def test_elsewhere_its_members_are_served(self) -> None:
-        Membership.objects.add(self.bookshop, self.olga, Role.OPERATOR)
+        join(self.bookshop, self.olga, Role.OPERATOR)
         rows = self.data(self.get("/accounts", self.olga))
         assert [row["id"] for row in rows] == [self.shelf.id]
         self.assert_forbidden(self.get(f"/accounts/{self.till.id}", self.olga), "accounts:read")

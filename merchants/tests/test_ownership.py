@@ -6,6 +6,7 @@ from accounts.models import User
 from fluxiq.audit.models import AuditEvent, Kind
 from fluxiq.scopes import Role
 from fluxiq.tests.base import ApiTestCase
+from fluxiq.tests.factories import join
 from merchants.models import Membership
 
 LOWERING: list[dict[str, str]] = [
@@ -51,7 +52,7 @@ class OneselfTests(OwnershipTestCase):
 
     def test_nor_an_owner_who_is_a_superuser(self) -> None:
         self.second_owner()
-        Membership.objects.add(self.bakery, self.root, Role.OWNER)
+        join(self.bakery, self.root, Role.OWNER)
         self.assert_kept(self.path_of(self.root), self.root)
 
     def test_an_owner_may_rename_themselves_and_stay_what_they_are(self) -> None:
@@ -90,7 +91,7 @@ class LastOwnerTests(OwnershipTestCase):
         self.assert_kept(self.olgas, self.root)
 
     def test_an_owner_elsewhere_does_not_count(self) -> None:
-        Membership.objects.add(self.bookshop, self.second_owner(), Role.OWNER)
+        join(self.bookshop, self.second_owner(), Role.OWNER)
         self.data(self.patch(self.path_of(self.mario), self.root, {"role": "operator"}))
         anas = f"/users/{self.membership(self.ana, self.bookshop).id}"
         assert self.delete(anas, self.root).status_code == 204

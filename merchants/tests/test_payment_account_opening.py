@@ -11,8 +11,8 @@ from fluxiq.audit import models as audit
 from fluxiq.audit.models import Kind
 from fluxiq.scopes import Role, Scope
 from fluxiq.tests.base import ApiTestCase
-from fluxiq.tests.factories import issue_key
-from merchants.models import Membership, PaymentAccount
+from fluxiq.tests.factories import issue_key, join
+from merchants.models import PaymentAccount
 from merchants.models.payment_account import new_account_number
 from merchants.tests.payment_accounts import FIELDS, AccountTestCase
 
@@ -78,7 +78,7 @@ class OpenTests(AccountTestCase):
 
     def test_the_merchant_may_be_left_out_by_who_has_one_and_by_no_other(self) -> None:
         assert self.post("/accounts", self.mario, {"name": "A"}).status_code == 201
-        Membership.objects.add(self.bookshop, self.mario, Role.MANAGER)
+        join(self.bookshop, self.mario, Role.MANAGER)
         self.assert_invalid(self.post("/accounts", self.mario, {"name": "A"}), "merchant_id")
         self.assert_invalid(self.post("/accounts", self.root, {"name": "A"}), "merchant_id")
         body = {"name": "A", "merchant_id": self.bookshop.id}

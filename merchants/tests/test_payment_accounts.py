@@ -7,8 +7,8 @@ from decimal import Decimal
 from django.db import connection
 
 from fluxiq.scopes import Role, Scope
-from fluxiq.tests.factories import PaymentAccountFactory, issue_key
-from merchants.models import Membership, PaymentAccount
+from fluxiq.tests.factories import PaymentAccountFactory, issue_key, join
+from merchants.models import PaymentAccount
 from merchants.serializers import AccountSerializer
 from merchants.tests.payment_accounts import FIELDS, AccountTestCase
 
@@ -69,7 +69,7 @@ class ListTests(AccountTestCase):
         assert self.rows(issue_key(self.bookshop, Scope.ACCOUNTS_READ)[1]) == [self.shelf.id]
 
     def test_a_member_of_two_sees_both_and_filters_one(self) -> None:
-        Membership.objects.add(self.bookshop, self.otto, Role.OPERATOR)
+        join(self.bookshop, self.otto, Role.OPERATOR)
         assert sorted(self.rows(self.otto)) == sorted([self.till.id, self.shelf.id])
         assert self.rows(self.otto, f"?merchant_id={self.bookshop.id}") == [self.shelf.id]
 

@@ -13,7 +13,7 @@ from authn.models import ApiKey
 from fluxiq.audit.models import AuditEvent
 from fluxiq.scopes import Role, Scope
 from fluxiq.tests.base import ApiTestCase
-from fluxiq.tests.factories import UserFactory, issue_key
+from fluxiq.tests.factories import UserFactory, issue_key, join
 from merchants.models import Membership
 
 OK, MADE, GONE, BAD, OUT, NONE = 200, 201, 204, 400, 401, 404
@@ -60,6 +60,10 @@ MATRIX: list[tuple[str, str, dict[str, Any] | None, tuple[Cell, ...]]] = [
     ("GET", "/merchants/{bookshop}", None,
      (NONE, NONE, NONE, OK, OK, OK, NONE, NONE, NONE, NONE, NONE, OK, NONE, OUT)),
     ("GET", "/merchants/{unknown_merchant}", None, (NONE,) * 13 + (OUT,)),
+
+    ("GET", "/auth/memberships", None, (OK,) * 7 + (None,) * 6 + (OUT,)),
+    ("DELETE", "/auth/memberships/{ottos}", None,
+     (NONE, NONE, GONE, NONE, NONE, NONE, NONE, None, None, None, None, None, None, OUT)),
 
     ("GET", "/accounts", None, LIST_ACCOUNTS),
     ("GET", "/accounts?merchant_id={bakery}", None,
@@ -172,8 +176,8 @@ class PermissionMatrixTests(ApiTestCase):
     def setUpTestData(cls) -> None:
         super().setUpTestData()
         twin = UserFactory.create(name="Twin")
-        Membership.objects.add(cls.bakery, twin, Role.OWNER)
-        Membership.objects.add(cls.bookshop, twin, Role.OPERATOR)
+        join(cls.bakery, twin, Role.OWNER)
+        join(cls.bookshop, twin, Role.OPERATOR)
         a_key, _ = issue_key(cls.bakery)
         shelf_key, shelf = issue_key(cls.bookshop, *Scope)
         cls.callers = {

@@ -11,7 +11,7 @@ from fluxiq.audit.models import AuditEvent
 from fluxiq.principals import Kind, Principal
 from fluxiq.scopes import Role, Scope
 from fluxiq.tests.base import ApiTestCase
-from fluxiq.tests.factories import MerchantFactory, PaymentAccountFactory, issue_key
+from fluxiq.tests.factories import MerchantFactory, PaymentAccountFactory, issue_key, join
 from merchants.models import Membership, Merchant, PaymentAccount
 
 
@@ -109,7 +109,7 @@ class TenancyTests(ApiTestCase):
             self.assert_not_found(self.call(method, path, self.mario, body))
 
     def test_a_key_acts_for_its_merchant_alone_whoever_made_it(self) -> None:
-        Membership.objects.add(self.bookshop, self.olga, Role.OWNER)
+        join(self.bookshop, self.olga, Role.OWNER)
         secret = issue_key(self.bakery, *Scope, created_by=self.olga)[1]
         rows = self.data(self.get("/accounts", secret))
         assert [row["id"] for row in rows] == [self.till.id]

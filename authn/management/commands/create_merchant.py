@@ -5,7 +5,7 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from fluxiq import commands
-from fluxiq.serializers import StrictCharField, StrictSerializer
+from fluxiq.serializers import NameField, StrictSerializer
 from merchants.models import Merchant
 from merchants.serializers import DocumentField
 
@@ -13,7 +13,7 @@ from merchants.serializers import DocumentField
 class MerchantCreation(StrictSerializer):
     """What the options have to be."""
 
-    name = StrictCharField(max_length=100)
+    name = NameField()
     document = DocumentField()
 
 

@@ -1,4 +1,4 @@
-"""Make a user, or give one who exists a membership."""
+"""Make a user, or invite one who exists to a merchant."""
 
 import sys
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from getpass import getpass
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError
 from rest_framework import serializers
 
 from accounts.models import User
@@ -14,8 +14,9 @@ from authn import passwords
 from authn.serializers import PasswordField
 from fluxiq import commands, ids
 from fluxiq.errors import Conflict
+from fluxiq.principals import PLATFORM
 from fluxiq.scopes import Role
-from fluxiq.serializers import StrictCharField, StrictSerializer
+from fluxiq.serializers import NameField, StrictSerializer
 from merchants.models import Membership, Merchant
 from merchants.serializers import DocumentField
 
@@ -24,7 +25,7 @@ class UserCreation(StrictSerializer):
     """What the options have to be."""
 
     document = DocumentField()
-    name = StrictCharField(max_length=100, required=False)
+    name = NameField(required=False)
     email = serializers.EmailField(max_length=254, required=False)
 
 
@@ -45,13 +46,22 @@ class Place:
 class Command(commands.Command):
     """`create_user DOCUMENT --name N [--merchant ID --role R] [--superuser] [--password-stdin]`."""
 
-    help = "Make a user, or give one who exists a membership (their password stays)."
+    help = (
+        "Make a user. One who exists stays as they are: they are invited to the merchant, and the"
+        " invitation is printed, once, or mailed to --email."
+    )
+
+    _invited = False  # whether the user existed, and so had to be invited
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("document", metavar="DOCUMENT", help="CPF or CNPJ.")
         parser.add_argument("--name", metavar="N")
-        parser.add_argument("--email", metavar="E", help="Where a forgotten password is mended.")
-        parser.add_argument("--merchant", metavar="ID", help="A member of it at once.")
+        parser.add_argument(
+            "--email", metavar="E", help="Of a new user; or where to mail the invitation."
+        )
+        parser.add_argument(
+            "--merchant", metavar="ID", help="A new user is a member at once; else invited."
+        )
         parser.add_argument("--role", choices=[str(r) for r in Role], help="The role there.")
         parser.add_argument(
             "--superuser", action="store_true", help="Platform staff who hold * everywhere."
@@ -76,10 +86,9 @@ class Command(commands.Command):
         place = _place(merchant, role)
         user = User.objects.for_document(body["document"])
         if user is None:
-            user = self._create(body, place, **options)
-        else:
-            self._add_membership(user, place, email, **options)
-        return {"id": user.id}
+            return {"id": self._create(body, place, **options).id}
+        invitation = self._invite(user, body, place, **options)
+        return {"id": user.id, **({} if invitation is None else {"invitation": invitation})}
 
     def _create(
         self,
@@ -96,44 +105,65 @@ class Command(commands.Command):
         password = _piped_password() if password_stdin else _typed_password()
         commands.read(NewPassword, password=password)
         passwords.check_new(password, User(name=body["name"]), "password")
+        user = User.objects.unsaved(
+            body["document"],
+            password,
+            name=body["name"],
+            email=body.get("email", ""),
+            is_superuser=superuser,
+            is_staff=staff or superuser,
+        )
         try:
-            with transaction.atomic():
-                user = User.objects.create_user(
-                    body["document"],
-                    password,
-                    name=body["name"],
-                    email=body.get("email", ""),
-                    is_superuser=superuser,
-                    is_staff=staff or superuser,
-                )
-                if place is not None:
-                    Membership.objects.add(place.merchant, user, place.role)
+            if place is None:
+                User.objects.register(user)
+            else:
+                Membership.objects.add_with_new_user(place.merchant, user, place.role)
         except IntegrityError as error:
             raise Conflict("A user with this document was made at this moment") from error
         return user
 
-    def _add_membership(
+    def _invite(
         self,
         user: User,
+        body: dict[str, Any],
         place: Place | None,
-        email: str | None,
         *,
         superuser: bool,
         staff: bool,
         **options: Any,
-    ) -> None:
+    ) -> str | None:
+        """The invitation, or None where it is mailed. Nothing of the user changes."""
         if place is None:
-            raise CommandError("a user with this document exists; --merchant adds a membership")
-        if superuser or staff or email is not None:
+            raise CommandError("a user with this document exists; --merchant invites them")
+        if superuser or staff:
             raise CommandError(
-                "a user with this document exists; --superuser, --staff, --email are for new ones"
+                "a user with this document exists; --superuser and --staff are for new ones"
             )
-        Membership.objects.add(place.merchant, user, place.role)
-        self.note("The user existed before: their name and password stay as they are.")
+        self.note("The user exists: name, e-mail address and password stay as they are.")
+        _, invitation = Membership.objects.invite(
+            PLATFORM,
+            place.merchant,
+            document=user.document,
+            name=body.get("name", user.name),
+            role=place.role,
+            email=body.get("email", ""),
+        )
+        self._invited = True
+        return invitation
 
     def tell(self, result: dict[str, Any], **options: Any) -> None:
-        part = f", {options['role']} at {options['merchant']}" if options["merchant"] else ""
-        self.stdout.write(f"The user {result['id']}{part}.")
+        place = f"{options['role']} at {options['merchant']}"
+        if not self._invited:
+            part = f", {place}" if options["merchant"] else ""
+            self.stdout.write(f"The user {result['id']}{part}.")
+        elif "invitation" in result:
+            self.stdout.write(result["invitation"])
+            self.note(
+                f"{result['id']} is invited as {place}. The invitation above is shown this once;"
+                " it takes their document and password to accept it."
+            )
+        else:
+            self.stdout.write(f"{result['id']} is invited as {place}, by mail.")
 
 
 def _place(merchant_id: str | None, role: str | None) -> Place | None:

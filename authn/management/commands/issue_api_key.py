@@ -9,7 +9,7 @@ from rest_framework import serializers
 from authn.models import ApiKey
 from authn.serializers import AddressListField, ApiKeyCreation, ApiKeySerializer, ExpiryField
 from fluxiq import commands, ids
-from fluxiq.serializers import StrictCharField, StrictSerializer
+from fluxiq.serializers import NameField, StrictSerializer
 from merchants.models import Merchant
 
 MAX_RATE_LIMIT = 2**31 - 1  # what the column holds
@@ -31,7 +31,7 @@ class KeyOptions(ApiKeyCreation):
 class ServiceKeyOptions(StrictSerializer):
     """What the options of a service key have to be."""
 
-    name = StrictCharField(max_length=100)
+    name = NameField()
     expires_at = ExpiryField(required=False)
     allowed_ips = AddressListField(required=False)
     rate_limit = RateLimitField(required=False)
