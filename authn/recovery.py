@@ -1,11 +1,14 @@
 """A forgotten password: a link of thirty minutes to the user's mailbox, good for one reset.
 
-The token is Django's: an HMAC over the user, the time and the present password hash, so that it
-is stored nowhere and dies with the password that it replaces.
+The token is Django's: an HMAC over the user, the time, the present password hash and the session
+epoch. It is stored nowhere, and dies with the password that it replaces and with the sessions that
+are all ended, as by a deactivation.
 """
 
+from typing import Any
+
 from django.conf import settings
-from django.contrib.auth.tokens import default_token_generator
+from django.contrib.auth.tokens import PasswordResetTokenGenerator
 
 from accounts.models import User
 from authn import passwords, ratelimit
@@ -18,6 +21,16 @@ from fluxiq.names import shown
 
 MAILS_PER_HOUR = 3  # to one user: nobody can flood a mailbox through us
 HOUR = 60 * 60
+
+
+class ResetTokens(PasswordResetTokenGenerator):
+    """Django's tokens, of one session epoch."""
+
+    def _make_hash_value(self, user: Any, timestamp: int) -> str:
+        return f"{super()._make_hash_value(user, timestamp)}{user.session_epoch}"
+
+
+_tokens = ResetTokens()
 
 
 def forgot(document: str) -> None:
@@ -53,7 +66,7 @@ def hand_over_link(user: User) -> str:
 
 def make_token(user: User) -> str:
     """A token that resets this user's password once."""
-    return f"{user.id}.{default_token_generator.make_token(user)}"
+    return f"{user.id}.{_tokens.make_token(user)}"
 
 
 def reset(token: str, new_password: str) -> None:
@@ -66,6 +79,6 @@ def reset(token: str, new_password: str) -> None:
     user = None
     if ids.is_valid(ids.Prefix.USER, user_id):
         user = User.objects.filter(pk=user_id, is_active=True).first()
-    if user is None or not default_token_generator.check_token(user, proof):
+    if user is None or not _tokens.check_token(user, proof):
         raise Unauthorized
     passwords.reset(user, new_password, by_link=True)

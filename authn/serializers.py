@@ -33,6 +33,12 @@ class PasswordField(StrictCharField):
         super().__init__(max_length=MAX_PASSWORD, trim_whitespace=False, **kwargs)
 
 
+class NewPassword(StrictSerializer):
+    """What a password has to be before the rules for new ones are asked."""
+
+    password = PasswordField()
+
+
 class LoginRequest(StrictSerializer):
     """The body of POST /auth/login."""
 

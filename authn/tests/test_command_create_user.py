@@ -10,7 +10,6 @@ from django.core.management import CommandError, call_command
 from django.db import IntegrityError
 
 from accounts.models import User
-from authn.management.commands import create_user
 from authn.tests.commands import CommandTestCase
 from fluxiq.principals import Kind, Principal
 from fluxiq.scopes import Role
@@ -109,7 +108,7 @@ class CreateUserTests(CommandTestCase):
         ):
             with (
                 self.subTest(arguments),
-                mock.patch.object(create_user, "_piped_password", side_effect=AssertionError),
+                mock.patch("authn.management.given_password.read", side_effect=AssertionError),
             ):
                 assert reason in self.refusal(*arguments)
 
@@ -176,7 +175,7 @@ class ExistingUserTests(CommandTestCase):
         ).exists()
 
     def test_no_password_is_asked_of_a_user_who_exists(self) -> None:
-        with mock.patch.object(create_user, "_typed_password", side_effect=AssertionError):
+        with mock.patch("authn.management.given_password.read", side_effect=AssertionError):
             self.run_command(*self.invite)
         assert self.invited().status == "invited"
 
@@ -210,7 +209,7 @@ class TypedPasswordTests(CommandTestCase):
         with (
             mock.patch.object(terminal, "isatty", return_value=True),
             mock.patch("sys.stdin", terminal),
-            mock.patch.object(create_user, "getpass", side_effect=typed),
+            mock.patch("authn.management.given_password.getpass", side_effect=typed),
         ):
             call_command("create_user", DOCUMENT, "--name", "Nina", stdout=io.StringIO())
 

@@ -136,6 +136,12 @@ class RecoveryTests(ApiTestCase):
         self.olga.deactivate()
         self.assert_unauthorized(self.reset(token))
 
+    def test_a_link_from_before_a_deactivation_serves_no_more(self) -> None:
+        token = self.token()
+        self.olga.deactivate()
+        self.olga.reactivate()
+        self.assert_unauthorized(self.reset(token))
+
     def test_a_mailbox_cannot_be_flooded(self) -> None:
         for _ in range(6):
             assert self.forgot(self.olga.document).status_code == 202

@@ -59,11 +59,9 @@ def _judge(
     if not all(answer.succeeded for answer in answers):
         return faults
     taker, user = ("held", "other") if taking_is_held else ("other", "held")
-    if done.wrote_after(user, taker):
-        faults.append("wrote after it was taken")
-    if using.signs_in and _lives(answers[taking_is_held]):
-        faults.append("its session lives")
-    return faults
+    if using.signs_in:  # it gives a session, whenever its row was written
+        return [*faults, "its session lives"] if _lives(answers[taking_is_held]) else faults
+    return [*faults, "wrote after it was taken"] if done.wrote_after(user, taker) else faults
 
 
 def _lives(signed_in: Answer) -> bool:

@@ -115,6 +115,8 @@ class Commands:
         arguments = (OWNER, "--reason", "Canary", "--yes", "--json")
         link = json.loads(self.run("reclaim_document", *arguments))["reset_link"]
         self._walk.keep("reset token of a command", link.partition("#")[2])
+        given = self._walk.keep("password of a command", "canary password of a command")
+        self.run("changepassword", OWNER, "--password-stdin", "--json", stdin=given)
         assert issued not in self.run("check_api_key", "--lookup", stdin=issued)
         self.run("seed_demo", "--json")
         for name in ("make_pepper", "make_mfa_key", "make_audit_key", "make_signing_key"):

@@ -1,8 +1,6 @@
 """Make a user, or invite one who exists to a merchant."""
 
-import sys
 from dataclasses import dataclass
-from getpass import getpass
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
@@ -11,7 +9,8 @@ from rest_framework import serializers
 
 from accounts.models import User
 from authn import passwords
-from authn.serializers import PasswordField
+from authn.management import given_password
+from authn.serializers import NewPassword
 from fluxiq import commands, ids
 from fluxiq.errors import Conflict
 from fluxiq.principals import PLATFORM
@@ -27,12 +26,6 @@ class UserCreation(StrictSerializer):
     document = DocumentField()
     name = NameField(required=False)
     email = serializers.EmailField(max_length=254, required=False)
-
-
-class NewPassword(StrictSerializer):
-    """What a password has to be before the rules for new ones are asked."""
-
-    password = PasswordField()
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +95,7 @@ class Command(commands.Command):
     ) -> User:
         if "name" not in body:
             raise CommandError("--name is required for a new user")
-        password = _piped_password() if password_stdin else _typed_password()
+        password = given_password.read(from_stdin=password_stdin)
         commands.read(NewPassword, password=password)
         passwords.check_new(password, User(name=body["name"]), "password")
         user = User.objects.unsaved(
@@ -174,24 +167,3 @@ def _place(merchant_id: str | None, role: str | None) -> Place | None:
         raise CommandError("--merchant and --role go together")
     merchant = commands.find(Merchant.objects.all(), ids.Prefix.MERCHANT, merchant_id)
     return Place(merchant, role)
-
-
-def _piped_password() -> str:
-    """Standard input to its end, less one final newline. Raises CommandError."""
-    try:
-        return sys.stdin.read().removesuffix("\n")
-    except UnicodeDecodeError as error:
-        raise CommandError("the password on standard input is not UTF-8") from error
-
-
-def _typed_password() -> str:
-    """The password as typed twice at the terminal. Raises CommandError."""
-    if not sys.stdin.isatty():
-        raise CommandError("there is no terminal to ask for the password at: use --password-stdin")
-    try:
-        first, second = getpass("Password: "), getpass("Password (again): ")
-    except EOFError as error:
-        raise CommandError("no password was typed") from error
-    if first != second:
-        raise CommandError("the two passwords differ")
-    return first
