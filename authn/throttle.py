@@ -14,7 +14,7 @@ from typing import TypeVar
 from django.conf import settings
 from django.utils import timezone
 
-from accounts import documents
+from accounts import documents, hashers
 from accounts.models import User, normalise_document
 from authn import ratelimit
 from authn.ratelimit import Bucket
@@ -134,9 +134,10 @@ def _returns(bucket: Bucket) -> Bucket:
 def attempt(document: str) -> Iterator[None]:
     """Guard a block that tries the password of a document.
 
-    Leaving it by Unauthorized is a failure, else none. Raises RateLimited before the block where
-    too many failed.
+    Leaving it by Unauthorized is a failure, else none. Before the block, raises RateLimited where
+    too many failed, and ServiceUnavailable where the password could not be hashed now.
     """
+    hashers.refuse_if_full()  # what is refused anyway costs no trips to the counters
     with _guarded(Attempt(document)):
         yield
 
