@@ -32,6 +32,10 @@ KNOWN_ADDRESS_AGE = timedelta(days=30)
 # 3 in a million, and who guesses has the password already.
 CODE_LIMIT, CODE_WINDOW = 5, 15 * 60
 
+# 10 tries a minute at the console's sign-in, one address over all documents, whether they succeed
+# or not. The API's own sign-in counts in the bucket of its anonymous requests.
+CONSOLE, CONSOLE_LIMIT, CONSOLE_WINDOW = "console-sign-in", 10, 60
+
 
 def _subject(document: str) -> str:
     """What one document counts as, however it is written; no document counts as itself."""
@@ -88,6 +92,16 @@ class Attempt:
             at__gte=since,
         )
         return sessions.exists() or at_the_console.exists()
+
+
+def count_console_sign_in() -> None:
+    """Count a try at the console's sign-in to its address. Raises RateLimited where it is one too
+    many, and ServiceUnavailable where this machine cannot count."""
+    address = counting_identity(origin.current().address)
+    usage = ratelimit.count(Bucket(CONSOLE, address, CONSOLE_LIMIT, CONSOLE_WINDOW))
+    metrics.bucket_counted(usage.bucket, usage.is_exceeded)
+    if usage.is_exceeded:
+        raise RateLimited(usage)
 
 
 class CodeAttempt:

@@ -52,7 +52,7 @@ RATE_LIMIT = Family(
     ("bucket", "result"),
     known=tuple(
         (bucket, result)
-        for bucket in ("api_key", "user", "address")
+        for bucket in ("api_key", "user", "address", "console-sign-in")
         for result in ("allowed", "limited")
     ),
 )
