@@ -27,6 +27,7 @@ from fluxiq.limits import Usage
 PAIR_LIMIT, PAIR_WINDOW = 5, 15 * 60  # 5 failures in 15 minutes, one document from one address
 DOCUMENT_LIMIT, DOCUMENT_WINDOW = 50, 60 * 60  # 50 failures in an hour, one document from anywhere
 KNOWN_ADDRESS_AGE = timedelta(days=30)
+LOOKED_AT = 500  # of a person's latest sign-ins, for one from the same IPv6 network
 
 # 5 wrong codes in 15 minutes, one user, over all challenges and addresses: a guess has a chance of
 # 3 in a million, and who guesses has the password already.
@@ -79,19 +80,26 @@ class Attempt:
 
     def _is_known_address(self) -> bool:
         """Whether this document signed in from here lately, so that a stranger's guesses do not
-        lock its owner out."""
+        lock its owner out. `Here` is what counts as one client: of IPv6, a network."""
         since = timezone.now() - KNOWN_ADDRESS_AGE
         user = User.objects.for_document(self._document)
         if user is None:
             return False
-        sessions = user.sessions.filter(address=self._address, created_at__gte=since)
-        at_the_console = audit.AuditEvent.objects.filter(
-            kind=audit.Kind.STAFF_SIGNED_IN,
-            object_id=user.id,
-            address=self._address,
-            at__gte=since,
+        at_the_console = audit.AuditEvent.objects.since(since).filter(
+            kind=audit.Kind.STAFF_SIGNED_IN, object_id=user.id
         )
-        return sessions.exists() or at_the_console.exists()
+        sign_ins = (user.sessions.filter(created_at__gte=since), at_the_console)
+        if any(found.filter(address=self._address).exists() for found in sign_ins):
+            return True
+        here = counting_identity(self._address)
+        if here == self._address:  # of IPv4
+            return False
+        latest = (
+            address
+            for found in sign_ins
+            for address in found.order_by("-pk").values_list("address", flat=True)[:LOOKED_AT]
+        )
+        return any(counting_identity(address) == here for address in latest)
 
 
 def count_console_sign_in() -> None:
