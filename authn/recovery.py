@@ -22,13 +22,14 @@ HOUR = 60 * 60
 def forgot(document: str) -> None:
     """Mail a link to the user of this document, if there is one with an e-mail address.
 
-    Tells nothing of whether there is, neither by an answer nor by its time.
+    Tells nothing of whether there is, neither by an answer nor by its time. A mail is audited.
     """
     user = User.objects.for_document(document)
     if user is None or not user.is_active or not user.email:
         return
     if ratelimit.count(Bucket("recovery", user.id, MAILS_PER_HOUR, HOUR)).is_exceeded:
         return
+    audit.record(audit.Kind.PASSWORD_RESET_MAILED, object_id=user.id)
     link = make_link(user)
     minutes = settings.PASSWORD_RESET_TIMEOUT // 60
     send(

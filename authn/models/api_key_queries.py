@@ -207,6 +207,7 @@ class ApiKeyManager(_ApiKeyManager["ApiKey"]):
             api_key.audit_use_past_end()
             raise KeyRefused(api_key.id, bucket_of(secret))
         if not api_key.admits(address):
+            api_key.audit_use_outside_allowed_ips()
             raise KeyRefused(api_key.id, bucket_of(secret))
         if api_key.merchant is not None and api_key.merchant.is_suspended:
             raise KeyRefused(api_key.id, bucket_of(secret))
