@@ -171,8 +171,10 @@ PASSES = frozenset(
         Kind.SESSION_ENDED,
         Kind.SESSION_REUSE_DETECTED,
         Kind.USER_RECLAIMED,  # what ended with it are events of their own
+        Kind.PASSWORD_RESET_MAILED,
         Kind.MFA_GUESSED,
         Kind.API_KEY_USED_PAST_END,
+        Kind.API_KEY_USED_OUTSIDE_ALLOWED_IPS,
         Kind.STAFF_SIGNED_IN,
         Kind.SIGN_IN_FAILED,
         Kind.SIGN_IN_THROTTLED,

@@ -41,8 +41,12 @@ MAX_RATE_LIMIT = 1_000_000  # requests a minute: far beyond what one caller can 
 
 def try_again(error: RateLimited | ServiceUnavailable) -> str:
     """What to say of an attempt that was not even made."""
-    is_throttled = isinstance(error, RateLimited)
-    why = _("Too many failed attempts") if is_throttled else _(error.message)
+    if not isinstance(error, RateLimited):
+        why = _(error.message)
+    elif error.usage.bucket == throttle.CONSOLE:
+        why = _("Too many sign-ins from your address")
+    else:
+        why = _("Too many failed attempts")
     return _("%(why)s. Retry after %(seconds)d seconds.") % {
         "why": why,
         "seconds": error.retry_after,
@@ -53,9 +57,11 @@ def try_again(error: RateLimited | ServiceUnavailable) -> str:
 def prove_staff(document: str, password: str) -> User:
     """The member of staff of this document and password, under the throttle of the API's sign-in.
 
-    Raises RateLimited before any hashing, and Unauthorized. Who is no staff is refused as for a
+    Each try counts to its address too. Raises RateLimited before any hashing, and Unauthorized. Who
+    is no staff is refused as for a
     wrong password and counts as one, so that the console tells nobody that a password is right.
     """
+    throttle.count_console_sign_in()
     user = passwords.prove(document, password)
     if not user.is_staff:
         with refusals.of_sign_in(document):

@@ -21,6 +21,7 @@ from rest_framework_simplejwt.exceptions import TokenError
 
 from authn import authentication, keys, ratelimit, recognition
 from authn.authentication import Verified
+from authn.models import Session
 from authn.models.api_key_queries import KeyRefused
 from authn.ratelimit import Bucket
 from authn.tokens import AccessToken
@@ -103,8 +104,8 @@ class Gate:
             case Credential.OPTIONAL:
                 self.identify()
                 self._refusal = None
-            case Credential.EVEN_EXPIRED if (user_id := self._expired_user()) is not None:
-                self.count(ratelimit.user_bucket(user_id))
+            case Credential.EVEN_EXPIRED if (token := self._authentic_token()) is not None:
+                self._count_even_expired(token)
                 return
             case _:
                 self.identify()
@@ -132,15 +133,26 @@ class Gate:
         self._note(found.bucket, found.usage)
         return True
 
-    def _expired_user(self) -> str | None:
-        """The user of an authentic access token of any age, or None: a key, or nothing good."""
+    def _authentic_token(self) -> AccessToken | None:
+        """The access token of any age in the header, or None: a key, or nothing good."""
         try:
             credential = authentication.bearer(self._request)
             if credential is None or credential.startswith(keys.MARKER):
                 return None
-            return AccessToken.authentic(credential).user_id
+            return AccessToken.authentic(credential)
         except (Unauthorized, TokenError):
             return None
+
+    def _count_even_expired(self, token: AccessToken) -> None:
+        """Count to the token's user while its session is live, else to the address.
+
+        Counted to its user, a token of an ended session would let whoever finds one use up that
+        user's limit for ever. Raises RateLimited.
+        """
+        if Session.objects.live_of(token.user_id, token.session_id) is not None:
+            self.count_user(token.user_id)
+        else:
+            self.count_address()
 
     def count_caller(self) -> None:
         """Count in the caller's bucket, or their address's. Raises RateLimited."""
@@ -157,7 +169,7 @@ class Gate:
         self.count(ratelimit.address_bucket(self._request.address))  # type: ignore[attr-defined]
 
     def count_user(self, user_id: str) -> None:
-        """Count in a user's bucket (a refresh has no token in its header). Raises RateLimited."""
+        """Count in the bucket of a user whose session is known to be live. Raises RateLimited."""
         self.count(ratelimit.user_bucket(user_id))
 
     def count(self, bucket: Bucket) -> None:

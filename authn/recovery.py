@@ -36,13 +36,15 @@ _tokens = ResetTokens()
 def forgot(document: str) -> None:
     """Mail a link to the user of this document, if there is one with an e-mail address.
 
-    What it does and how long it takes tells whether there is: no answer may wait for it.
+    What it does and how long it takes tells whether there is: no answer may wait for it. A mail is
+    audited.
     """
     user = User.objects.for_document(document)
     if user is None or not user.is_active or not user.email:
         return
     if ratelimit.count(Bucket("recovery", user.id, MAILS_PER_HOUR, HOUR)).is_exceeded:
         return
+    audit.record(audit.Kind.PASSWORD_RESET_MAILED, object_id=user.id)
     link = make_link(user)
     minutes = settings.PASSWORD_RESET_TIMEOUT // 60
     send(

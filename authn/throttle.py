@@ -15,7 +15,7 @@ from django.conf import settings
 from django.utils import timezone
 from django.utils.encoding import punycode
 
-from accounts import documents
+from accounts import documents, hashers
 from accounts.models import User, normalise_document
 from authn import ratelimit
 from authn.ratelimit import Bucket
@@ -28,12 +28,17 @@ from fluxiq.limits import Usage
 PAIR_LIMIT, PAIR_WINDOW = 5, 15 * 60  # 5 failures in 15 minutes, one document from one address
 DOCUMENT_LIMIT, DOCUMENT_WINDOW = 50, 60 * 60  # 50 failures in an hour, one document from anywhere
 KNOWN_ADDRESS_AGE = timedelta(days=30)
+LOOKED_AT = 500  # of a person's latest sign-ins, for one from the same IPv6 network
 
 # 5 wrong codes in 15 minutes, one user, over all challenges and addresses: a guess has a chance of
 # 3 in a million, and who guesses has the password already.
 CODE_LIMIT, CODE_WINDOW = 5, 15 * 60
 
 MAILBOX_LIMIT, MAILBOX_WINDOW = 3, 24 * 60 * 60  # 3 invitations a day, over all merchants
+
+# 10 tries a minute at the console's sign-in, one address over all documents, whether they succeed
+# or not. The API's own sign-in counts in the bucket of its anonymous requests.
+CONSOLE, CONSOLE_LIMIT, CONSOLE_WINDOW = "console-sign-in", 10, 60
 
 
 def _subject(document: str) -> str:
@@ -78,19 +83,36 @@ class Attempt:
 
     def _is_known_address(self) -> bool:
         """Whether this document signed in from here lately, so that a stranger's guesses do not
-        lock its owner out."""
+        lock its owner out. `Here` is what counts as one client: of IPv6, a network."""
         since = timezone.now() - KNOWN_ADDRESS_AGE
         user = User.objects.for_document(self._document)
         if user is None:
             return False
-        sessions = user.sessions.filter(address=self._address, created_at__gte=since)
-        at_the_console = audit.AuditEvent.objects.filter(
-            kind=audit.Kind.STAFF_SIGNED_IN,
-            object_id=user.id,
-            address=self._address,
-            at__gte=since,
+        at_the_console = audit.AuditEvent.objects.since(since).filter(
+            kind=audit.Kind.STAFF_SIGNED_IN, object_id=user.id
         )
-        return sessions.exists() or at_the_console.exists()
+        sign_ins = (user.sessions.filter(created_at__gte=since), at_the_console)
+        if any(found.filter(address=self._address).exists() for found in sign_ins):
+            return True
+        here = counting_identity(self._address)
+        if here == self._address:  # of IPv4
+            return False
+        latest = (
+            address
+            for found in sign_ins
+            for address in found.order_by("-pk").values_list("address", flat=True)[:LOOKED_AT]
+        )
+        return any(counting_identity(address) == here for address in latest)
+
+
+def count_console_sign_in() -> None:
+    """Count a try at the console's sign-in to its address. Raises RateLimited where it is one too
+    many, and ServiceUnavailable where this machine cannot count."""
+    address = counting_identity(origin.current().address)
+    usage = ratelimit.count(Bucket(CONSOLE, address, CONSOLE_LIMIT, CONSOLE_WINDOW))
+    metrics.bucket_counted(usage.bucket, usage.is_exceeded)
+    if usage.is_exceeded:
+        raise RateLimited(usage)
 
 
 class CodeAttempt:
@@ -151,9 +173,10 @@ def _returns(bucket: Bucket) -> Bucket:
 def attempt(document: str) -> Iterator[None]:
     """Guard a block that tries the password of a document.
 
-    Leaving it by Unauthorized is a failure, else none. Raises RateLimited before the block where
-    too many failed.
+    Leaving it by Unauthorized is a failure, else none. Before the block, raises RateLimited where
+    too many failed, and ServiceUnavailable where the password could not be hashed now.
     """
+    hashers.refuse_if_full()  # what is refused anyway costs no trips to the counters
     with _guarded(Attempt(document)):
         yield
 

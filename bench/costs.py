@@ -27,7 +27,7 @@ from bench.options import parser, prepare
 from bench.processors import SECONDS, Cost, Drive, Watched, spent
 from bench.refresh import REFRESH, SESSIONS
 from bench.report import Failed, Report, keep, machine, say
-from bench.servers import PEOPLE, Served, engines, filled, forget, nodes_of, service
+from bench.servers import PEOPLE, THREADS, Served, engines, filled, forget, nodes_of, service
 from bench.signin import LOGIN
 from fluxiq.tests.engines import Engine
 from fluxiq.tests.postgres_server import database
@@ -76,7 +76,10 @@ def of_calls(watched: Watched, *, signing_in: bool) -> dict[str, Cost]:
             json.dumps({"document": document, "password": served.cast["password"]})
             for document in served.cast["documents"]
         ]
-        drives["sign-in"] = driving(served, LOGIN, bodies, "body")
+        # No more than one worker hashes at once, whichever worker they are connected to.
+        drives["sign-in"] = lambda seconds: load.drive(
+            served.at(LOGIN), bodies, kind="body", seconds=seconds, connections=THREADS // 2
+        )
     found = {}
     for name, drive in drives.items():
         drive(WARM_UP_SECONDS)

@@ -78,6 +78,7 @@ def service(
     *,
     environment: Mapping[str, str] | None = None,
     fill: str = f"people({PEOPLE})",
+    threads: int = THREADS,
 ) -> Iterator[Served]:
     """The service, its tables made and, where `fill` names one, filled by a call of `bench.cast`.
 
@@ -107,7 +108,7 @@ def service(
             "BIND_HOST": "127.0.0.1",
             "PORT": str(port),
             "WEB_CONCURRENCY": str(WORKERS),
-            "WEB_THREADS": str(THREADS),
+            "WEB_THREADS": str(threads),
             **HUGE_PAGES,
         }
         command = [sys.executable, "-m", "gunicorn", "fluxiq.wsgi", "-c", BALANCED]

@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 
 from bench import load
 from bench.calls import in_turns
+from bench.load import CONNECTIONS
 from bench.options import main
 from bench.report import Ratio, Report, Row
 from bench.servers import HUGE_PAGES, WORKERS, Served, engines, service
@@ -25,6 +26,9 @@ LOGIN = "/api/v1/auth/login"
 BARE = f"bare argon2id, {WORKERS} processes"
 BARE_HUGE = f"bare argon2id in huge pages, {WORKERS} processes"
 SIGN_IN = "POST /auth/login"
+
+# Half of a worker's threads may hash: as many as it has connections, or some would be answered 503.
+THREADS = 2 * CONNECTIONS // WORKERS
 
 
 def bare(environment: Mapping[str, str]) -> Callable[[int], float]:
@@ -59,7 +63,7 @@ def measure(options: Namespace) -> Report:
     with (
         engines() as at,
         database(at.postgres) as url,
-        service(url, at.valkey.url) as served,
+        service(url, at.valkey.url, threads=THREADS) as served,
     ):
         targets = {BARE: bare({}), BARE_HUGE: bare(HUGE_PAGES), SIGN_IN: sign_ins(served)}
         in_turns(targets, 1, 1)  # a warm-up

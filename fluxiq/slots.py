@@ -1,4 +1,5 @@
-"""A number of slots that all processes of this machine share, for work that costs memory.
+"""Bounds on work that is heavy: slots that all processes of a machine share, and a bound on the
+threads of one process that hold a slot or wait for one.
 
 A slot is an advisory lock on a file: the kernel gives it back when its holder dies.
 """
@@ -6,6 +7,7 @@ A slot is an advisory lock on a file: the kernel gives it back when its holder d
 import fcntl
 import os
 import random
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +17,33 @@ POLL_SECONDS = 0.005
 
 
 class NoSlot(Exception):
-    """Every slot stayed taken for as long as the caller would wait."""
+    """Every slot stayed taken for as long as the caller would wait, or too many wait already."""
+
+
+class Room:
+    """A block that a limited number of threads of this process may be in at the same time."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._inside = 0
+
+    def look(self, limit: int) -> None:
+        """Raises NoSlot where `limit` threads are inside."""
+        if self._inside >= limit:
+            raise NoSlot
+
+    @contextmanager
+    def entered(self, limit: int) -> Iterator[None]:
+        """Run a block. Raises NoSlot, without waiting, where `limit` threads are inside."""
+        with self._lock:
+            if self._inside >= limit:
+                raise NoSlot
+            self._inside += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._inside -= 1
 
 
 @contextmanager

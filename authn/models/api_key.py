@@ -1,6 +1,5 @@
 """API keys: a merchant's credential, or a FluxiQ service's. The secret is never stored."""
 
-import sqlite3
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
@@ -14,11 +13,12 @@ from django.utils import timezone
 from accounts.models import User
 from authn import notices, remembered
 from authn.models.api_key_queries import ApiKeyManager, KeyState, printable
+from authn.models.hourly import is_first_of_hour
 from authn.peppers import peppers
-from fluxiq import counters, ids
+from fluxiq import ids
 from fluxiq.addresses import is_within, parse_address, parse_networks
 from fluxiq.audit import models as audit
-from fluxiq.errors import Conflict, ServiceUnavailable
+from fluxiq.errors import Conflict
 from fluxiq.names import NameField
 from fluxiq.principals import Grant, Kind, Principal
 from fluxiq.scopes import Scope
@@ -26,7 +26,6 @@ from merchants.models import Merchant
 
 MAX_GRACE = timedelta(days=7)
 LATEST = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)  # the last second that a date can name
-AUDIT_STEP = 60 * 60  # seconds, in which the use of one ended key is one event of the trail
 
 
 class ApiKey(models.Model):
@@ -213,18 +212,20 @@ class ApiKey(models.Model):
 
         Raises ServiceUnavailable where this machine cannot count.
         """
-        hour = int(timezone.now().timestamp()) // AUDIT_STEP
-        name = f"used-past-end:{self.id}:{hour}"
-        try:
-            is_first = counters.of_requests().once(name, 2 * AUDIT_STEP)
-        except sqlite3.Error as error:
-            raise ServiceUnavailable from error
-        if is_first:
-            self._record(
-                audit.Kind.API_KEY_USED_PAST_END,
-                after=printable({"expires_at": self.expires_at, "revoked_at": self.revoked_at}),
-                actor=(Kind.API_KEY, self.id),
-            )
+        after = {"expires_at": self.expires_at, "revoked_at": self.revoked_at}
+        self._audit_once_an_hour(audit.Kind.API_KEY_USED_PAST_END, after)
+
+    def audit_use_outside_allowed_ips(self) -> None:
+        """Record that a live key was used from an address outside `allowed_ips`: once an hour.
+
+        Raises ServiceUnavailable where this machine cannot count.
+        """
+        after = {"allowed_ips": self.allowed_ips}
+        self._audit_once_an_hour(audit.Kind.API_KEY_USED_OUTSIDE_ALLOWED_IPS, after)
+
+    def _audit_once_an_hour(self, kind: audit.Kind, after: Mapping[str, Any]) -> None:
+        if is_first_of_hour(f"{kind}:{self.id}"):
+            self._record(kind, after=printable(after), actor=(Kind.API_KEY, self.id))
 
     @transaction.atomic
     def revoke(self, reason: str = "") -> bool:

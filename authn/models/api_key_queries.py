@@ -205,6 +205,8 @@ class ApiKeyManager(_ApiKeyManager["ApiKey"]):
             return None
         if not api_key.is_live:
             api_key.audit_use_past_end()
+        elif not api_key.admits(address):
+            api_key.audit_use_outside_allowed_ips()
         if not api_key.serves(address):
             raise KeyRefused(api_key.id, bucket_of(secret))
         api_key.move_to_newest_pepper(secret)

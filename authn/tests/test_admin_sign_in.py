@@ -1,5 +1,6 @@
 """Signing in to the staff console: the throttle of the API's sign-in, one message, one event."""
 
+import time
 from typing import Any
 from unittest import mock
 
@@ -93,6 +94,33 @@ class AdminSignInTests(ConsoleTestCase):
         for _ in range(5):
             assert self.post("/auth/login", body=body).status_code == 401
         assert self.try_in(self.sam.document).status_code == 429
+
+    def test_the_eleventh_try_of_a_minute_from_one_address_is_429_before_any_hashing(self) -> None:
+        for number in range(9):
+            assert self.try_in(f"{70_000_000_000 + number}").status_code == 200
+        assert self.try_in(self.sam.document).status_code == 302  # which counts too
+        with mock.patch("django.contrib.auth.hashers.MD5PasswordHasher.encode") as hashing:
+            response = self.try_in(self.sam.document)
+        hashing.assert_not_called()
+        assert response.status_code == 429
+        seconds = int(response.headers["Retry-After"])
+        assert 1 <= seconds <= 60
+        assert self.errors(response) == [
+            f"Too many sign-ins from your address. Retry after {seconds} seconds."
+        ]
+        with mock.patch("time.time", return_value=time.time() + seconds):
+            assert self.try_in(self.sam.document).status_code == 302
+
+    def test_tries_are_counted_by_address_and_an_ipv6_network_is_one(self) -> None:
+        for number in range(10):
+            self.try_in("no document", REMOTE_ADDR=f"2001:db8::{number}")
+        assert self.try_in(self.sam.document, REMOTE_ADDR="2001:db8::ffff").status_code == 429
+        assert self.try_in(self.sam.document, REMOTE_ADDR="2001:db8:0:1::1").status_code == 302
+
+    def test_tries_here_and_requests_to_the_api_count_apart(self) -> None:
+        answers = [self.try_in(f"no document {number}") for number in range(11)]
+        assert [answer.status_code for answer in answers] == [200] * 10 + [429]
+        assert self.get("/auth/me").headers["X-RateLimit-Remaining"] == "9"
 
     def test_signing_in_is_audited_with_the_staff_member_as_actor(self) -> None:
         self.try_in(self.sam.document, REMOTE_ADDR="203.0.113.9")

@@ -51,6 +51,19 @@ class RecoveryTests(ApiTestCase):
         assert message.to == ["olga@padaria.example"]
         assert "/reset-password#usr_" in str(message.body)
 
+    def test_a_link_that_is_mailed_is_audited_and_nothing_else_is(self) -> None:
+        with override_settings(RATE_LIMIT_ANONYMOUS=(100, 60)):
+            for _ in range(5):
+                self.forgot(self.olga.document)
+            for document in (self.mario.document, "9" * 11, "x"):
+                self.forgot(document)
+        assert len(mail.outbox) == 3
+        events = AuditEvent.objects.filter(kind=Kind.PASSWORD_RESET_MAILED)
+        assert [event.object_id for event in events] == [self.olga.id] * 3
+        assert {event.address for event in events} == {"127.0.0.1"}
+        link = str(mail.outbox[-1].body).partition("#")[2].split()[0]
+        assert link not in repr([event.__dict__ for event in events])
+
     def test_the_answer_is_the_same_whether_there_is_such_a_user(self) -> None:
         answers = [self.forgot(self.olga.document)]
         self.ana.deactivate()

@@ -134,6 +134,14 @@ class RefreshTests(ApiTestCase):
         assert bad.headers["X-RateLimit-Limit"] == "10"
         assert bad.headers["X-RateLimit-Remaining"] == "9"
 
+    def test_a_token_of_an_ended_session_counts_to_the_address(self) -> None:
+        self.post("/auth/logout", self.pair.access_token)
+        self.forget_counts()
+        for _ in range(3):
+            dead = self.refresh(self.pair.refresh_token)
+            assert dead.headers["X-RateLimit-Limit"] == "10"
+        assert self.get("/auth/me", self.olga).headers["X-RateLimit-Remaining"] == "99"
+
     def test_near_its_end_a_session_cuts_the_tokens_short(self) -> None:
         with override_settings(SESSION_MAX_AGE=1000):
             pair = self.sign_in(self.mario)

@@ -95,11 +95,32 @@ class ThrottleTests(ApiTestCase):
 
     def test_after_fifty_failures_only_known_addresses_may_try(self) -> None:
         assert self.login(address="192.0.2.77").status_code == 200
-        for n in range(10):
-            self.guess_wrong(5, address=f"198.51.100.{n}")
+        self.exhaust_the_document()
         stranger = self.login(address="192.0.2.200")
         self.error(stranger, 429)
         assert self.login(address="192.0.2.77").status_code == 200
+
+    def exhaust_the_document(self) -> None:
+        """Fifty failures for olga's document, from ten addresses."""
+        for n in range(10):
+            self.guess_wrong(5, address=f"198.51.100.{n}")
+
+    def test_an_address_is_known_as_it_is_counted(self) -> None:
+        """An IPv6 address by its /64, an IPv4-mapped one as its IPv4."""
+        for address in ("2001:db8::77", "::ffff:192.0.2.77"):
+            assert self.login(address=address).status_code == 200
+        self.exhaust_the_document()
+        for known in ("2001:db8::abcd:1", "2001:db8:0:0:ffff::", "192.0.2.77", "::ffff:c000:24d"):
+            assert self.login(address=known).status_code == 200, known
+        for stranger in ("2001:db8:0:1::77", "192.0.2.78", "::ffff:192.0.2.78"):
+            self.error(self.login(address=stranger), 429)
+
+    def test_a_network_is_known_by_a_sign_in_at_the_console_too(self) -> None:
+        with origin.working_as(origin.Origin(address="2001:db8::77")):
+            audit.record(audit.Kind.STAFF_SIGNED_IN, object_id=self.olga.id)
+        self.exhaust_the_document()
+        self.error(self.login(address="2001:db8:0:1::77"), 429)
+        assert self.login(address="2001:db8::abcd").status_code == 200
 
     def test_no_address_is_known_to_a_document_that_nobody_has(self) -> None:
         for n in range(10):
@@ -109,16 +130,14 @@ class ThrottleTests(ApiTestCase):
     def test_an_address_is_known_by_a_sign_in_at_the_console_too(self) -> None:
         with origin.working_as(origin.Origin(address="192.0.2.77")):
             audit.record(audit.Kind.STAFF_SIGNED_IN, object_id=self.olga.id)
-        for n in range(10):
-            self.guess_wrong(5, address=f"198.51.100.{n}")
+        self.exhaust_the_document()
         self.error(self.login(address="192.0.2.200"), 429)
         assert self.login(address="192.0.2.77").status_code == 200
 
     def test_an_address_is_known_for_thirty_days(self) -> None:
         self.login(address="192.0.2.77")
         Session.objects.update(created_at=timezone.now() - timedelta(days=31))
-        for n in range(10):
-            self.guess_wrong(5, address=f"198.51.100.{n}")
+        self.exhaust_the_document()
         self.error(self.login(address="192.0.2.77"), 429)
 
     def test_attempts_are_reserved_before_they_are_tried(self) -> None:

@@ -42,6 +42,7 @@ class Kind(StrEnum):
     USER_RECLAIMED = "user.reclaimed"
     PASSWORD_CHANGED = "user.password_changed"  # noqa: S105 - the name of an event
     PASSWORD_RESET = "user.password_reset"  # noqa: S105 - the name of an event
+    PASSWORD_RESET_MAILED = "user.password_reset_mailed"  # noqa: S105 - the name of an event
     MFA_ENROLLED = "user.mfa_enrolled"
     MFA_REMOVED = "user.mfa_removed"
     MFA_RESET = "user.mfa_reset"
@@ -63,6 +64,7 @@ class Kind(StrEnum):
     API_KEY_ROTATED = "api_key.rotated"
     API_KEY_REVOKED = "api_key.revoked"
     API_KEY_USED_PAST_END = "api_key.used_past_end"
+    API_KEY_USED_OUTSIDE_ALLOWED_IPS = "api_key.used_outside_allowed_ips"
     STAFF_SIGNED_IN = "staff.signed_in"
     STAFF_ACTION = "staff.action"
     # Of many in a minute, one event, with their count.

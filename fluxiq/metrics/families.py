@@ -52,7 +52,7 @@ RATE_LIMIT = Family(
     ("bucket", "result"),
     known=tuple(
         (bucket, result)
-        for bucket in ("api_key", "user", "address")
+        for bucket in ("api_key", "user", "address", "console-sign-in")
         for result in ("allowed", "limited")
     ),
 )
@@ -96,7 +96,7 @@ HASHING_WAIT = Family(
 )
 HASHING_REFUSED = Family(
     "fluxiq_hashing_refused",
-    "Passwords that found no free core in time, and were answered 503.",
+    "Passwords that could not be hashed now, and were answered 503.",
     known=((),),
 )
 BREAKER_OPENINGS = Family(

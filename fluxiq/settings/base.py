@@ -132,6 +132,7 @@ TRACED = {
     "read": "fluxiq.database.rows_of",
 }
 
+WEB_THREADS = env.int("WEB_THREADS", 4)  # of each worker: half of them may hash passwords
 PASSWORD_HASHERS = ["accounts.hashers.Argon2id"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "accounts.passwords.LengthValidator"},
