@@ -2,7 +2,7 @@
 
 from django.test import override_settings
 
-from authn import keys, signing
+from authn import keys, signing_keys
 from authn.mfa import sealing
 from authn.tests.commands import CommandTestCase
 from authn.tokens import AccessToken
@@ -50,14 +50,16 @@ class MakeSigningKeyTests(CommandTestCase):
                     "make_signing_key", "--algorithm", algorithm, "--kid", "fresh"
                 )
                 with override_settings(JWT_SIGNING_KEYS=stdout.strip()):
-                    assert [(k.kid, k.algorithm) for k in signing.ring()] == [("fresh", algorithm)]
+                    assert [(k.kid, k.algorithm) for k in signing_keys.ring()] == [
+                        ("fresh", algorithm)
+                    ]
                     signed = self.sign_in(self.olga).access_token
                     assert AccessToken(signed).user_id == self.olga.id  # type: ignore[arg-type]
                 assert signed != token
 
     def test_without_an_algorithm_it_is_a_shared_secret(self) -> None:
         made = self.result("make_signing_key")
-        (key,) = signing.parse_ring(made["entry"], forbidden_secret="")
+        (key,) = signing_keys.parse_ring(made["entry"], forbidden_secret="")
         assert (key.kid, key.algorithm) == (made["kid"], made["algorithm"])
         assert key.algorithm == "HS256"
 

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import (
 from django.test import override_settings
 from rest_framework_simplejwt.exceptions import TokenBackendError
 
-from authn import signing
+from authn import signing_keys
 from authn.tests.tokens import BACKEND, PRIVATE, SECRET, claims, forge, pem
 
 PUBLISHED = {"ES256": {"crv", "x", "y"}, "EdDSA": {"crv", "x"}, "RS256": {"n", "e"}}
@@ -46,7 +46,7 @@ def test_an_asymmetric_key_signs_and_is_published(algorithm: str, settings: Any)
     assert header == {"alg": algorithm, "kid": "a1", "typ": "at+jwt"}
     assert BACKEND.decode(token)["sub"] == "usr_1"
     assert BACKEND.decode(forge())["sub"] == "usr_1"
-    (published,) = signing.jwks()["keys"]
+    (published,) = signing_keys.jwks()["keys"]
     assert {"kid": "a1", "alg": algorithm, "use": "sig"}.items() <= published.items()
     assert set(published) == {"kid", "alg", "use", "kty", *PUBLISHED[algorithm]}
     read = jwt.decode(token, jwt.PyJWK(published).key, [algorithm], audience="fluxiq")
@@ -63,7 +63,7 @@ def test_a_public_key_is_no_hmac_secret(settings: Any) -> None:
 
 
 def test_shared_secrets_are_not_published() -> None:
-    assert signing.jwks() == {"keys": []}
+    assert signing_keys.jwks() == {"keys": []}
 
 
 A_KID_HAS = "each key is kid:secret; a kid has 1 to 64 of A-Z a-z 0-9 _ . -"
@@ -99,13 +99,13 @@ ENCRYPTED = base64.b64encode(
     ],
 )  # fmt: skip
 def test_an_unfit_ring_says_why(text: str, why: str) -> None:
-    with pytest.raises(signing.InvalidSigningKeys) as caught:
-        signing.parse_ring(text, forbidden_secret="s" * 50)
+    with pytest.raises(signing_keys.InvalidSigningKeys) as caught:
+        signing_keys.parse_ring(text, forbidden_secret="s" * 50)
     assert str(caught.value) == why
 
 
 def test_a_ring_is_read_in_its_order_with_spaces_and_empty_places_left_out() -> None:
-    read = signing.parse_ring(
+    read = signing_keys.parse_ring(
         f" {'k' * 64}:{'x' * 32} ,, b:ES256:{pem(PRIVATE['ES256'])}, C-_.0:HS256:{'y' * 40},",
         forbidden_secret="s" * 50,
     )
@@ -118,11 +118,11 @@ def test_a_ring_is_read_in_its_order_with_spaces_and_empty_places_left_out() -> 
 
 def test_the_secret_of_django_is_no_key_of_the_ring(settings: Any) -> None:
     settings.JWT_SIGNING_KEYS = f"k:{settings.SECRET_KEY}"
-    with pytest.raises(signing.InvalidSigningKeys, match="is SECRET_KEY"):
-        signing.ring()
+    with pytest.raises(signing_keys.InvalidSigningKeys, match="is SECRET_KEY"):
+        signing_keys.ring()
 
 
 def test_the_ring_follows_the_settings() -> None:
     with override_settings(JWT_SIGNING_KEYS=f"z:{'z' * 40}"):
-        assert [key.kid for key in signing.ring()] == ["z"]
-    assert [key.kid for key in signing.ring()] == ["test-1"]
+        assert [key.kid for key in signing_keys.ring()] == ["z"]
+    assert [key.kid for key in signing_keys.ring()] == ["test-1"]

@@ -8,7 +8,7 @@ from django.core.management.base import CommandError, CommandParser
 from django.utils import timezone
 
 from authn import keys
-from fluxiq import commands
+from fluxiq import commands, rings
 
 
 class Command(commands.Command):
@@ -27,12 +27,15 @@ class Command(commands.Command):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
-            "--id", metavar="I", dest="entry_id", help="Its name; today's date unless given."
+            "--id",
+            metavar="I",
+            dest="entry_id",
+            help="Its name; today's date and 6 random characters unless given.",
         )
 
     def perform(self, entry_id: str | None, **options: Any) -> dict[str, Any]:
         if entry_id is None:
-            entry_id = f"{timezone.now():%Y-%m-%d}"
+            entry_id = rings.new_id(timezone.now().date())
         entry = f"{entry_id}:{secrets.token_urlsafe(48)}"
         if self._found(entry) != [entry_id]:
             raise CommandError(f"{entry_id!r} is no id: it has 1 to 32 of A-Z a-z 0-9 _ . -")
