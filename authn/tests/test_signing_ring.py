@@ -66,7 +66,7 @@ def test_shared_secrets_are_not_published() -> None:
     assert signing_keys.jwks() == {"keys": []}
 
 
-A_KID_HAS = "each key is kid:secret; a kid has 1 to 64 of A-Z a-z 0-9 _ . -"
+A_KID_HAS = "entry 1 has no usable kid: 1 to 64 of A-Z a-z 0-9 _ . -"
 ENCRYPTED = base64.b64encode(
     PRIVATE["ES256"].private_bytes(
         Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"password")
@@ -77,25 +77,27 @@ ENCRYPTED = base64.b64encode(
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ("", "there is no key"), (" , ", "there is no key"),
-        ("k:short", "the key k has under 32 bytes"), ("k", "the key k has under 32 bytes"),
-        (f"k:{'x' * 31}", "the key k has under 32 bytes"),
-        (f"k:{'x' * 40},k:{'y' * 40}", "the kid k stands twice"),
-        (f"k:{'s' * 50}", "the key k is SECRET_KEY; give it a secret of its own"),
+        ("", "there is no entry"), (" , ", "there is no entry"),
+        ("k:short", "the secret of entry 1 has under 32 bytes"),
+        ("s" * 40, "entry 1 has no kid: it must be kid:secret"),
+        (f"k:{'x' * 40},{'s' * 40}", "entry 2 has no kid: it must be kid:secret"),
+        (f"k:{'x' * 31}", "the secret of entry 1 has under 32 bytes"),
+        (f"k:{'x' * 40},k:{'y' * 40}", "entries 1 and 2 have the same kid"),
+        (f"k:{'s' * 50}", "entry 1 is SECRET_KEY; give it a secret of its own"),
         (f"../k:{'x' * 40}", A_KID_HAS), (f":{'x' * 40}", A_KID_HAS),
         (f"{'k' * 65}:{'x' * 40}", A_KID_HAS),
-        ("k:ES256:AAAA", "the key k is not the base64 of an unencrypted PKCS#8 PEM"),
-        ("k:ES256:%%%", "the key k is not the base64 of an unencrypted PKCS#8 PEM"),
-        (f"k:ES256:{ENCRYPTED}", "the key k is not the base64 of an unencrypted PKCS#8 PEM"),
+        ("k:ES256:AAAA", "entry 1 is not the base64 of an unencrypted PKCS#8 PEM"),
+        ("k:ES256:%%%", "entry 1 is not the base64 of an unencrypted PKCS#8 PEM"),
+        (f"k:ES256:{ENCRYPTED}", "entry 1 is not the base64 of an unencrypted PKCS#8 PEM"),
         (f"k:ES256:!{pem(PRIVATE['ES256'])}",
-         "the key k is not the base64 of an unencrypted PKCS#8 PEM"),
+         "entry 1 is not the base64 of an unencrypted PKCS#8 PEM"),
         (f"k:ES256:{pem(PRIVATE['ES256'])}:{'x' * 40}",
-         "the key k is not the base64 of an unencrypted PKCS#8 PEM"),
-        (f"k:ES256:{pem(PRIVATE['RS256'])}", "the key k is not one that ES256 can use"),
-        (f"k:ES256:{pem(UNUSABLE['P-384'])}", "the key k is not one that ES256 can use"),
-        (f"k:EdDSA:{pem(PRIVATE['ES256'])}", "the key k is not one that EdDSA can use"),
-        (f"k:RS256:{pem(PRIVATE['EdDSA'])}", "the key k is not one that RS256 can use"),
-        (f"k:RS256:{pem(UNUSABLE['RSA of 1024 bits'])}", "the key k is not one that RS256 can use"),
+         "entry 1 is not the base64 of an unencrypted PKCS#8 PEM"),
+        (f"k:ES256:{pem(PRIVATE['RS256'])}", "entry 1 is no key that ES256 can use"),
+        (f"k:ES256:{pem(UNUSABLE['P-384'])}", "entry 1 is no key that ES256 can use"),
+        (f"k:EdDSA:{pem(PRIVATE['ES256'])}", "entry 1 is no key that EdDSA can use"),
+        (f"k:RS256:{pem(PRIVATE['EdDSA'])}", "entry 1 is no key that RS256 can use"),
+        (f"k:RS256:{pem(UNUSABLE['RSA of 1024 bits'])}", "entry 1 is no key that RS256 can use"),
     ],
 )  # fmt: skip
 def test_an_unfit_ring_says_why(text: str, why: str) -> None:
@@ -106,14 +108,27 @@ def test_an_unfit_ring_says_why(text: str, why: str) -> None:
 
 def test_a_ring_is_read_in_its_order_with_spaces_and_empty_places_left_out() -> None:
     read = signing_keys.parse_ring(
-        f" {'k' * 64}:{'x' * 32} ,, b:ES256:{pem(PRIVATE['ES256'])}, C-_.0:HS256:{'y' * 40},",
+        f" {'k' * 64}:{'x' * 32} ,, b:ES256:{pem(PRIVATE['ES256'])}, C-_.0:{'y' * 40},",
         forbidden_secret="s" * 50,
     )
     assert [(key.kid, key.algorithm) for key in read] == [
         ("k" * 64, "HS256"), ("b", "ES256"), ("C-_.0", "HS256"),
     ]  # fmt: skip
     assert read[0].private == read[0].public == b"x" * 32
-    assert read[2].private == f"HS256:{'y' * 40}".encode()  # a secret may hold a colon
+
+
+@pytest.mark.parametrize(
+    "material",
+    [f"es256:{'x' * 40}", f"HS256:{'x' * 40}", f"ES256{pem(PRIVATE['ES256'])}",
+     pem(PRIVATE["ES256"]), f"{'x' * 20}:{'x' * 20}"],
+)  # fmt: skip
+def test_what_is_likely_to_be_a_key_of_another_algorithm_is_no_shared_secret(material: str) -> None:
+    with pytest.raises(signing_keys.InvalidSigningKeys) as caught:
+        signing_keys.parse_ring(f"k:{material}", forbidden_secret="s" * 50)
+    assert str(caught.value) == (
+        "entry 1 is neither kid:secret, where a secret has no colon, nor kid:ALGORITHM:key, where"
+        " the algorithm is ES256, EdDSA, RS256"
+    )
 
 
 def test_the_secret_of_django_is_no_key_of_the_ring(settings: Any) -> None:

@@ -3,8 +3,6 @@
 A ring is changed on one server at a time, by restart or by HUP, as an operator would.
 """
 
-import os
-import signal
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,7 +11,6 @@ from tempfile import TemporaryDirectory
 
 from fluxiq.tests.gunicorn_server import Gunicorn
 from fluxiq.tests.served import NO_LIMITS, SECRETS, SERVERS, Service, serving
-from fluxiq.tests.waiting import wait_until
 
 RINGS = ("JWT_SIGNING_KEYS", "API_KEY_PEPPERS", "MFA_KEYS", "AUDIT_KEYS")
 WAYS = ("restart", "HUP")
@@ -29,19 +26,12 @@ class Server:
     def take(self, name: str, value: str, way: str) -> None:
         """Change one variable of this server; return once no process has the old value."""
         gunicorn = self.service.gunicorn
-        before = gunicorn.workers()
         (self.files / name).write_text(value)
-        if way == "restart":
-            gunicorn.__exit__()
-            gunicorn.__enter__()
+        if way == "HUP":
+            gunicorn.reload()
             return
-        os.kill(gunicorn.process.pid, signal.SIGHUP)
-
-        def are_new() -> bool:
-            now = gunicorn.workers()
-            return len(now) == len(before) and not now & before
-
-        wait_until(are_new, "the workers to be replaced")
+        gunicorn.__exit__()
+        gunicorn.__enter__()
 
 
 def from_files(directory: Path, values: Mapping[str, str]) -> dict[str, str]:
