@@ -20,7 +20,6 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.crypto import constant_time_compare
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.debug import sensitive_variables
 
@@ -139,7 +138,7 @@ def _pending(request: HttpRequest) -> User | None:
 
 
 def _is_still(noted: dict[str, Any], user: User) -> bool:
-    is_same = constant_time_compare(noted["password_mark"], user.get_session_auth_hash())
+    is_same = user.has_password_mark(noted["password_mark"])
     return user.is_active and user.is_staff and is_same
 
 

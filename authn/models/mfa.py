@@ -10,7 +10,6 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
-from django.utils.crypto import constant_time_compare
 
 from accounts.models import User
 from authn.mfa import recovery_codes, sealing, totp
@@ -200,9 +199,7 @@ class MfaChallenge(models.Model):
 
     def is_of(self, user: User) -> bool:
         """Whether it is still good for the user as they are now."""
-        return user.is_active and constant_time_compare(
-            self.password_mark, user.get_session_auth_hash()
-        )
+        return user.is_active and user.has_password_mark(self.password_mark)
 
     def spend(self) -> bool:
         """End it. False where it is spent already: one DELETE finds it once."""

@@ -23,10 +23,11 @@ class Server:
     service: Service
     files: Path
 
-    def take(self, name: str, value: str, way: str) -> None:
-        """Change one variable of this server; return once no process has the old value."""
+    def take(self, values: Mapping[str, str], way: str) -> None:
+        """Change these variables of this server; return once no process has the old values."""
         gunicorn = self.service.gunicorn
-        (self.files / name).write_text(value)
+        for name, value in values.items():
+            (self.files / name).write_text(value)
         if way == "HUP":
             gunicorn.reload()
             return

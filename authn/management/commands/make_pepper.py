@@ -16,8 +16,8 @@ class Command(commands.Command):
 
     help = "Print a new entry for API_KEY_PEPPERS. Nothing is stored."
     advice = (
-        "Put it first in API_KEY_PEPPERS and keep the older ones: a key moves to it when it is"
-        " used. `list_api_keys --peppers` tells when an old one can go."
+        "Put it last in API_KEY_PEPPERS on every server; once all know it, first: a key moves to"
+        " the first when it is used. `list_api_keys --peppers` tells when an old one can go."
     )
     requires_system_checks: list[str] = []  # it mends what the checks complain of
 

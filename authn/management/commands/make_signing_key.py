@@ -67,6 +67,6 @@ class Command(commands.Command):
     def tell(self, result: dict[str, Any], **options: Any) -> None:
         self.stdout.write(result["entry"])
         self.note(
-            "Put it first in JWT_SIGNING_KEYS to sign with it. Keep the older ones until what they"
-            " signed has expired."
+            "Put it last in JWT_SIGNING_KEYS on every server; once all know it, first: the first"
+            " signs. Keep the older ones until what they signed has expired."
         )

@@ -35,8 +35,8 @@ class Command(commands.Command):
     def tell(self, result: dict[str, Any], **options: Any) -> None:
         self.stdout.write(result["entry"])
         self.note(
-            "Put it first in AUDIT_KEYS and keep the older ones for as long as what they sealed:"
-            " without them it cannot be verified."
+            "Put it last in AUDIT_KEYS on every server; once all know it, first: the first seals."
+            " Keep the older ones for as long as what they sealed: it is verified by them alone."
         )
 
 
