@@ -92,7 +92,7 @@ class Rotation:
         tokens = [self._refreshed(number) for number in range(len(self.servers))]
         each = [bearer(credential) for credential in (*self.keys.values(), *tokens)]
         ports = [server.service.gunicorn.port for server in self.servers]
-        client = Client("holder", ports, ME, each=each, threads=3, pause=0.01)
+        client = Client("holder", ports, ME, each=each, threads=2, pause=0.05)
         with Load(client) as load:
             for server in self.servers:
                 server.take(values(entries), way)

@@ -7,7 +7,7 @@ import pytest
 
 from fluxiq.tests.backstage import Backstage
 from fluxiq.tests.killing import API, WAYS
-from fluxiq.tests.served import SECRETS
+from fluxiq.tests.served import SECRETS, Answer
 from fluxiq.tests.two_servers import Server, two_servers
 
 pytestmark = pytest.mark.engine
@@ -65,11 +65,13 @@ def test_a_key_revoked_by_its_holder_is_refused_on_both_servers(
 
 
 def test_a_key_has_one_limit_over_both_servers(servers: Servers, backstage: Backstage) -> None:
-    for _ in range(3):  # a window may end meanwhile
+    def exhaust() -> list[Answer]:
         secret = backstage.do("api_key", rate_limit=LIMIT)["secret"]
-        answers = [
+        return [
             servers[n % 2].service.call("GET", f"{API}/auth/me", secret) for n in range(2 * LIMIT)
         ]
-        if len({answer.headers["x-ratelimit-reset"] for answer in answers}) == 1:
-            break
+
+    answers = exhaust()
+    if len({answer.headers["x-ratelimit-reset"] for answer in answers}) > 1:
+        answers = exhaust()  # in one window: the last one has just begun
     assert Counter(answer.status for answer in answers) == {200: LIMIT, 429: LIMIT}

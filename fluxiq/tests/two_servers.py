@@ -38,7 +38,7 @@ class Server:
 def from_files(directory: Path, values: Mapping[str, str]) -> dict[str, str]:
     """The environment that has these variables in files of this directory."""
     directory.mkdir()
-    environment = {}
+    environment: dict[str, str] = {}
     for name, value in values.items():
         (directory / name).write_text(value)
         environment |= {name: "", f"{name}_FILE": str(directory / name)}
