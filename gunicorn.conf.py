@@ -1,7 +1,6 @@
 """gunicorn's settings, each from the environment where an operator may want another."""
 
 import os
-from ipaddress import IPv4Network, ip_network
 from pathlib import Path
 from typing import Any
 
@@ -10,38 +9,35 @@ from gunicorn.glogging import Logger
 from fluxiq import draining, preloading
 from fluxiq.logs import logging_config
 from fluxiq.metrics import listener
-from fluxiq.settings.environment import Variables
-
-_environ = Variables(cache=False)
+from fluxiq.settings import preflight
+from fluxiq.settings import server as configured
 
 _production = os.environ.get("DJANGO_SETTINGS_MODULE") == "fluxiq.settings.production"
-# Outside production nobody but this machine can connect, unless BIND_HOST says so.
-_host = _environ.get("BIND_HOST") or ("0.0.0.0" if _production else "127.0.0.1")
-_port = _environ.get("PORT") or "8000"
-bind = f"[{_host}]:{_port}" if ":" in _host else f"{_host}:{_port}"
+preloading.import_libraries()  # for the workers, and for the child that checks the settings
+with preflight.refusals():
+    preflight.check()
+    _server = configured.read()
+    logconfig_dict = logging_config("json" if _production else "console")  # masked like the rest
+
+bind = _server.bind
 
 worker_class = "fluxiq.workers.Worker"  # gthread, with fewer changes of threads
-workers = int(_environ.get("WEB_CONCURRENCY") or max(2, min(os.cpu_count() or 1, 8)))
-threads = int(_environ.get("WEB_THREADS") or 4)
+workers = _server.workers
+threads = _server.threads
 preload_app = False  # new code by SIGHUP; the libraries are (fluxiq.preloading)
 
 # A proxy in front must drop idle connections sooner, or it will write to one that was just closed.
 keepalive = 30
 graceful_timeout = 30
-# Off (0) by default; with it, workers restart after about as many requests, not all at once.
-max_requests = int(_environ.get("WEB_MAX_REQUESTS") or 0)
+max_requests = _server.max_requests
 max_requests_jitter = max_requests // 10
-
-# Between SIGTERM and the end, so that balancers find out: see fluxiq.draining. 0 stops at once.
-_drain_seconds = float(_environ.get("DRAIN_SECONDS") or (5 if _production else 0))
-if not 0 <= _drain_seconds <= 3600:  # noqa: PLR2004 - an hour, and not NaN
-    raise ValueError("DRAIN_SECONDS must be a number of seconds, at most 3600")
 
 
 def when_ready(server: Any) -> None:
-    """The master serves: from here on SIGTERM drains."""
-    if _drain_seconds:
-        draining.Drain(server, _drain_seconds).install()
+    """The master serves: from here on SIGTERM drains, and HUP refuses what cannot be used."""
+    preflight.refuse_bad_reloads(server)
+    if _server.drain_seconds:
+        draining.Drain(server, _server.drain_seconds).install()
 
 
 def pre_request(worker: Any, request: Any) -> None:
@@ -66,34 +62,20 @@ class NoAccessLog(Logger):  # type: ignore[misc]
 
 accesslog = None
 logger_class = NoAccessLog
-logconfig_dict = logging_config("json" if _production else "console")  # masked like the rest
 
 
 def on_starting(server: Any) -> None:
-    """Before any worker is: the socket of METRICS_PORT, and the libraries, which they share."""
-    listener.open_once()
-    preloading.import_libraries()
+    """Before any worker is: the socket of METRICS_PORT, which they share."""
+    with preflight.refusals():
+        listener.open_once()
 
 
 limit_request_line = 4094
 limit_request_fields = 100
 limit_request_field_size = 8190
 
-
-def _peers(trusted: str) -> list[str]:
-    """TRUSTED_PROXIES as gunicorn compares them: no host bits, and IPv4 as IPv6 sockets show it."""
-    items = (item.strip() for item in trusted.split(","))
-    networks = [ip_network(item, strict=False) for item in items if item]
-    mapped = [
-        f"::ffff:{network.network_address}/{96 + network.prefixlen}"
-        for network in networks
-        if isinstance(network, IPv4Network)
-    ]
-    return [*map(str, networks), *mapped]
-
-
 # Only these peers are believed about the scheme (wsgi.url_scheme), and about nothing else: gunicorn
 # would also take SCRIPT_NAME and PATH_INFO from their headers, which some proxies let clients send.
-forwarded_allow_ips = ",".join(_peers(_environ.get("TRUSTED_PROXIES", "")))
+forwarded_allow_ips = _server.peers
 secure_scheme_headers = {"X-FORWARDED-PROTO": "https"}
 forwarder_headers = ""

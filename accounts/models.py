@@ -10,7 +10,7 @@ from django.db import models, transaction
 from django.db.models.functions import Length
 from django.db.models.lookups import Exact
 from django.utils import timezone
-from django.utils.crypto import salted_hmac
+from django.utils.crypto import constant_time_compare, salted_hmac
 
 from accounts import documents
 from accounts.signals import access_withdrawn
@@ -195,6 +195,14 @@ class User(AbstractBaseUser, PermissionsMixin):
     def has_second_factor(self) -> bool:
         """Whether a password alone does not sign this user in."""
         return self.mfa_enrolled_at is not None
+
+    def has_password_mark(self, mark: str) -> bool:
+        """Whether this is the `get_session_auth_hash` of the present password.
+
+        Another server may have made it under what is a key of SECRET_KEY_FALLBACKS here.
+        """
+        marks = (self.get_session_auth_hash(), *self.get_session_auth_fallback_hash())
+        return any(constant_time_compare(mark, own) for own in marks)
 
     def get_full_name(self) -> str:
         """What Django's pages call the person, who would else be called by their document."""

@@ -19,7 +19,7 @@ from rest_framework_simplejwt.exceptions import TokenError
 from accounts.models import User
 from authn import keys, remembered, unchanged
 from authn.models import ApiKey, Session
-from authn.peppers import bucket_of, peppers
+from authn.peppers import digest_of, learn_id
 from authn.tokens import verified_access
 from fluxiq import origin
 from fluxiq.errors import Unauthorized
@@ -64,22 +64,20 @@ class ApiKeyAuthentication(BaseAuthentication):
         credential = bearer(request)
         if credential is None or not credential.startswith(keys.MARKER):
             return None
-        began, stamp, name = time.monotonic(), unchanged.stamp(), bucket_of(credential)
-        known = unchanged.recall(name, stamp)
+        began, stamp, digest = time.monotonic(), unchanged.stamp(), digest_of(credential)
+        known = unchanged.recall(digest, stamp)
         if known is not None:
             return AnonymousUser(), known
         api_key = ApiKey.objects.verify(credential, request.address)
         if api_key is None:
             raise Unauthorized
-        principal = api_key.principal(name)
-        # One that is bound to addresses is asked about each time. One that just moved to the newest
-        # pepper is remembered from its next use on: whoever ends it meanwhile may have known it
-        # under the older one.
-        if api_key.pepper_id == peppers()[0].id and not api_key.allowed_ips:
+        learn_id(digest, api_key.id)
+        principal = api_key.principal()
+        if not api_key.allowed_ips:  # keys with an IP allowlist are never cached
             until = api_key.ends_at.timestamp() if api_key.ends_at else None
             entry = remembered.write_key(principal, until)
-            remembered.remember({remembered.key_name(principal.bucket): entry}, began, until)
-            unchanged.keep(name, stamp, principal, until)
+            remembered.remember({remembered.key_name(api_key.id): entry}, began, until)
+            unchanged.keep(digest, stamp, principal, until)
         return AnonymousUser(), principal
 
     def authenticate_header(self, request: Request) -> str:

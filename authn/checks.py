@@ -7,10 +7,9 @@ from django.core import checks
 from django.core.cache import caches
 from django.db import DatabaseError
 
-from authn import keys, signing
+from authn import keys, signing_keys
 from authn.mfa import sealing
 from authn.models import ApiKey, TotpFactor
-from authn.models.mfa import sealing_keys
 from authn.peppers import peppers
 from fluxiq.counters import EmbeddedCounters, SharedCounters
 
@@ -19,8 +18,8 @@ from fluxiq.counters import EmbeddedCounters, SharedCounters
 def check_signing_keys(app_configs: Any, **kwargs: Any) -> list[checks.CheckMessage]:
     """The ring of signing keys can be used."""
     try:
-        signing.ring()
-    except signing.InvalidSigningKeys as error:
+        signing_keys.ring()
+    except signing_keys.InvalidSigningKeys as error:
         hint = "JWT_SIGNING_KEYS is kid:secret,… with at least 32 bytes each, newest first."
         return [checks.Error(f"JWT_SIGNING_KEYS: {error}.", hint=hint, id="fluxiq.E001")]
     return []
@@ -41,7 +40,7 @@ def check_peppers(app_configs: Any, **kwargs: Any) -> list[checks.CheckMessage]:
 def check_sealing_keys(app_configs: Any, **kwargs: Any) -> list[checks.CheckMessage]:
     """The ring that seals second factors can be used."""
     try:
-        sealing_keys()
+        sealing.sealing_keys()
     except sealing.InvalidSealingKeys as error:
         hint = f"It is id:secret,… of {sealing.MIN_KEY_BYTES} bytes or more, newest first."
         return [checks.Error(f"MFA_KEYS: {error}.", hint=hint, id="fluxiq.E010")]
@@ -110,7 +109,7 @@ def check_keys_of_second_factors(
         return []
     try:
         counted = TotpFactor.objects.confirmed().per_key()
-        known = {key.id for key in sealing_keys()}
+        known = {key.id for key in sealing.sealing_keys()}
     except (DatabaseError, sealing.InvalidSealingKeys):
         return []  # not migrated yet; the ring's own check tells the other
     return [

@@ -89,6 +89,6 @@ MIN_PEPPER_BYTES = 16  # 128 bits, were they random
 def parse_peppers(text: str) -> tuple[Pepper, ...]:
     """The pepper ring of `id:secret,id:secret`, newest first. Raises InvalidPeppers."""
     try:
-        return tuple(Pepper(*entry) for entry in rings.entries(text, "pepper", MIN_PEPPER_BYTES))
+        return tuple(Pepper(*entry) for entry in rings.entries(text, MIN_PEPPER_BYTES))
     except rings.InvalidRing as error:
         raise InvalidPeppers(str(error)) from error

@@ -85,7 +85,7 @@ class Gate:
         except Unauthorized as refusal:
             self._refusal = refusal
             if isinstance(refusal, KeyRefused):
-                self._use = Use(refusal.api_key_id, refusal.bucket)
+                self._use = Use(refusal.api_key_id)
         if self.principal is not None:
             origin.name_actor(self.principal.kind, self.principal.id)
 
@@ -121,7 +121,7 @@ class Gate:
             found = recognition.recognise(credential, self._request.address)  # type: ignore[attr-defined]
         except KeyRefused as refusal:
             self._refusal = refusal
-            self._use = Use.recalled(refusal.api_key_id, refusal.bucket, refusal.tallied_at)
+            self._use = Use.recalled(refusal.api_key_id, refusal.tallied_at)
             self.count_address()
             return True
         if found is None:
@@ -158,7 +158,7 @@ class Gate:
         """Count in the caller's bucket, or their address's. Raises RateLimited."""
         if self.principal is not None:
             if self.principal.kind is Kind.API_KEY:
-                self._use = Use(self.principal.id, self.principal.bucket)
+                self._use = Use(self.principal.id)
                 self._use.admit(self._request.address)  # type: ignore[attr-defined]
             self.count(ratelimit.bucket_of(self.principal))
         else:

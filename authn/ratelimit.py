@@ -53,7 +53,7 @@ def bucket_of(principal: Principal) -> Bucket:
     default, window = (
         settings.RATE_LIMIT_SERVICE_KEY if principal.is_service else settings.RATE_LIMIT_API_KEY
     )
-    return Bucket("api_key", principal.bucket, principal.rate_limit or default, window)
+    return Bucket("api_key", principal.id, principal.rate_limit or default, window)
 
 
 def user_bucket(user_id: str) -> Bucket:

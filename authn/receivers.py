@@ -46,9 +46,9 @@ def forget_merchant(sender: type[Merchant], merchant_id: str, **kwargs: Any) -> 
     """Forget every key and every member of a merchant, as they stand once it is committed."""
 
     def bury() -> None:
-        digests = ApiKey.objects.filter(merchant_id=merchant_id).values_list("digest", flat=True)
+        api_keys = ApiKey.objects.filter(merchant_id=merchant_id).values_list("pk", flat=True)
         members = Membership.objects.filter(merchant_id=merchant_id, user__isnull=False)
-        names = (remembered.key_name(bytes(digest).hex()) for digest in digests.iterator())
+        names = map(remembered.key_name, api_keys.iterator())
         while batch := list(islice(names, BATCH)):
             remembered.bury(batch)
         remembered.bury([remembered.user_name(m) for m in members.values_list("user", flat=True)])

@@ -14,7 +14,7 @@ from rest_framework_simplejwt.exceptions import TokenError
 from authn import keys, ratelimit, remembered, usage
 from authn.authentication import Verified, user_when_asked
 from authn.models.api_key_queries import KeyRefused
-from authn.peppers import bucket_of
+from authn.peppers import digest_of, id_of
 from authn.ratelimit import Bucket
 from authn.tokens import verified_access
 from authn.usage import Use
@@ -51,13 +51,15 @@ def _api_key(secret: str, address: str) -> Recognised | None:
     # The checksum is not asked for: only a key that had the right one was remembered.
     if not keys.has_shape(secret, settings.FLUXIQ_ENVIRONMENT):
         return None
+    api_key_id = id_of(digest_of(secret))
+    if api_key_id is None:
+        return None
     tallied = usage.tallied_with_recall(address)
-    owner = bucket_of(secret)
     found = ratelimit.count_remembered(
         "api_key",
-        owner,
+        api_key_id,
         settings.RATE_LIMIT_API_KEY[1],
-        [remembered.key_name(owner)],
+        [remembered.key_name(api_key_id)],
         tallied,
     )
     if found is None:
@@ -66,9 +68,9 @@ def _api_key(secret: str, address: str) -> Recognised | None:
     key = remembered.read_key(_entries(asked)[0])
     if key.until <= time.time():
         asked.take_back()
-        raise KeyRefused(key.principal.id, owner, tallied.at)
+        raise KeyRefused(api_key_id, tallied.at)
     bucket = ratelimit.bucket_of(key.principal)
-    use = Use.recalled(key.principal.id, owner, tallied.at)
+    use = Use.recalled(api_key_id, tallied.at)
     return Recognised((NOBODY, key.principal), bucket, bucket.usage(counted), use)
 
 

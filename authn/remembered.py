@@ -35,9 +35,9 @@ FOREVER = float("inf")
 MAX_PARSED = 4096  # entries kept parsed by each process, of a few hundred bytes each
 
 
-def key_name(owner: str) -> str:
-    """Where an API key is remembered, under the owner of its bucket."""
-    return f"{tag_of(owner)}{owner}:key"
+def key_name(api_key_id: str) -> str:
+    """Where an API key is remembered."""
+    return f"{tag_of(api_key_id)}{api_key_id}:key"
 
 
 def user_name(user_id: str) -> str:
@@ -68,7 +68,6 @@ def write_key(principal: Principal, until: float | None) -> str:
             [grant.merchant_id, grant.merchant_name, grant.permissions] if grant else None,
             principal.service_permissions,
             principal.rate_limit,
-            principal.bucket,
             until,
         ]
     )
@@ -77,7 +76,7 @@ def write_key(principal: Principal, until: float | None) -> str:
 @lru_cache(maxsize=MAX_PARSED)
 def read_key(entry: bytes) -> RememberedKey:
     """The key that an entry holds."""
-    key_id, name, grant, service_permissions, rate_limit, bucket, until = json.loads(entry)
+    key_id, name, grant, service_permissions, rate_limit, until = json.loads(entry)
     principal = Principal(
         Kind.API_KEY,
         key_id,
@@ -85,7 +84,6 @@ def read_key(entry: bytes) -> RememberedKey:
         (Grant(grant[0], grant[1], None, tuple(grant[2])),) if grant else (),
         rate_limit=rate_limit,
         service_permissions=tuple(service_permissions),
-        bucket=bucket,
     )
     return RememberedKey(principal, FOREVER if until is None else until)
 
@@ -110,7 +108,6 @@ def read_user(entry: bytes, session_id: str) -> Principal:
         tuple(Grant(g[0], g[1], g[2], tuple(g[3]), suspended=g[4]) for g in grants),
         is_superuser=is_superuser,
         session_id=session_id,
-        bucket=user_id,
     )
 
 

@@ -1,8 +1,7 @@
-"""The ring of signing keys, and simplejwt's token backend on it. No ORM in it.
+"""simplejwt's token backend on the ring of signing keys. No ORM in it.
 
-The first key of the ring signs, all verify. Which algorithm a key is used with is a property of
-the ring; what a token claims about itself only has to agree (RFC 8725, sections 3.1 and 3.2).
-Source: contract, section 6.
+What a token claims about its key and algorithm only has to agree with the ring (RFC 8725,
+sections 3.1 and 3.2). Source: contract, section 6.
 """
 
 import base64
@@ -11,30 +10,24 @@ import json
 import re
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any
 
 import jwt
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
-from django.conf import settings
-from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm, get_default_algorithms
+from jwt.algorithms import get_default_algorithms
 from rest_framework_simplejwt.backends import TokenBackend
 from rest_framework_simplejwt.exceptions import TokenBackendError, TokenBackendExpiredToken
 
+from authn.signing_keys import ASYMMETRIC, SigningKey, ring
 from fluxiq import ids
 
 ISSUER = "fluxiq"
 LEEWAY_SECONDS = 5
-MIN_SECRET_BYTES = 32  # RFC 7518, section 3.2: no shorter than the hash
-MIN_RSA_BITS = 2048  # RFC 7518, section 3.3
 
-_ASYMMETRIC = ("ES256", "EdDSA", "RS256")
 _ALGORITHMS = {
     name: algorithm
     for name, algorithm in get_default_algorithms().items()
-    if name in ("HS256", *_ASYMMETRIC)
+    if name in ("HS256", *ASYMMETRIC)
 }
 _MAX_TIMESTAMP = 253_402_300_799  # the last second of the year 9999
 _MAX_TOKEN_LENGTH = 4096
@@ -47,97 +40,6 @@ _TEXTS: dict[str, Callable[[str], object]] = {
     "sid": partial(ids.is_valid, ids.Prefix.SESSION),
     "token_type": bool,
 }
-
-
-class InvalidSigningKeys(ValueError):
-    """JWT_SIGNING_KEYS cannot be used; the message says why, without a secret."""
-
-
-@dataclass(frozen=True, slots=True)
-class SigningKey:
-    """One key of the ring: what signs, what verifies, and with which algorithm alone."""
-
-    kid: str
-    algorithm: str
-    private: Any
-    public: Any
-
-    def jwk(self) -> dict[str, Any] | None:
-        """The public key as a JWK (RFC 7517), or None for a shared secret."""
-        match self.algorithm:
-            case "ES256":
-                members = ECAlgorithm.to_jwk(self.public, as_dict=True)
-            case "EdDSA":
-                members = OKPAlgorithm.to_jwk(self.public, as_dict=True)
-            case "RS256":
-                members = RSAAlgorithm.to_jwk(self.public, as_dict=True)
-                members.pop("key_ops", None)
-            case _:
-                return None
-        return {**members, "kid": self.kid, "alg": self.algorithm, "use": "sig"}
-
-
-def _asymmetric_key(kid: str, algorithm: str, encoded: str) -> SigningKey:
-    try:
-        private = load_pem_private_key(base64.b64decode(encoded, validate=True), password=None)
-    except (ValueError, TypeError, binascii.Error) as error:
-        raise InvalidSigningKeys(
-            f"the key {kid} is not the base64 of an unencrypted PKCS#8 PEM"
-        ) from error
-    fits = {
-        "ES256": isinstance(private, ec.EllipticCurvePrivateKey)
-        and isinstance(private.curve, ec.SECP256R1),
-        "EdDSA": isinstance(private, ed25519.Ed25519PrivateKey),
-        "RS256": isinstance(private, rsa.RSAPrivateKey) and private.key_size >= MIN_RSA_BITS,
-    }[algorithm]
-    if not fits:
-        raise InvalidSigningKeys(f"the key {kid} is not one that {algorithm} can use")
-    return SigningKey(kid, algorithm, private, private.public_key())
-
-
-def parse_ring(text: str, *, forbidden_secret: str) -> tuple[SigningKey, ...]:
-    """The ring of `kid:secret,kid:ES256:base64,…`, newest first.
-
-    Raises InvalidSigningKeys for an empty ring, a kid that stands twice, a secret under 32
-    bytes or equal to `forbidden_secret` (Django's SECRET_KEY), or a key that cannot be read.
-    """
-    ring: list[SigningKey] = []
-    for entry in filter(None, (e.strip() for e in text.split(","))):
-        kid, _, material = entry.partition(":")
-        if re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", kid) is None:
-            raise InvalidSigningKeys(
-                "each key is kid:secret; a kid has 1 to 64 of A-Z a-z 0-9 _ . -"
-            )
-        if any(kid == key.kid for key in ring):
-            raise InvalidSigningKeys(f"the kid {kid} stands twice")
-        algorithm, separator, encoded = material.partition(":")
-        if separator and algorithm in _ASYMMETRIC:
-            ring.append(_asymmetric_key(kid, algorithm, encoded))
-            continue
-        secret = material.encode()
-        if len(secret) < MIN_SECRET_BYTES:
-            raise InvalidSigningKeys(f"the key {kid} has under {MIN_SECRET_BYTES} bytes")
-        if material == forbidden_secret:
-            raise InvalidSigningKeys(f"the key {kid} is SECRET_KEY; give it a secret of its own")
-        ring.append(SigningKey(kid, "HS256", secret, secret))
-    if not ring:
-        raise InvalidSigningKeys("there is no key")
-    return tuple(ring)
-
-
-@lru_cache(maxsize=8)
-def _parsed(text: str, forbidden_secret: str) -> tuple[SigningKey, ...]:
-    return parse_ring(text, forbidden_secret=forbidden_secret)
-
-
-def ring() -> tuple[SigningKey, ...]:
-    """The ring of the settings in force."""
-    return _parsed(settings.JWT_SIGNING_KEYS, settings.SECRET_KEY)
-
-
-def jwks() -> dict[str, Any]:
-    """The public keys of the ring as a JWK set; empty where all are shared secrets."""
-    return {"keys": [jwk for jwk in (key.jwk() for key in ring()) if jwk is not None]}
 
 
 def _decode_segment(segment: str) -> bytes:

@@ -23,7 +23,6 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.crypto import constant_time_compare
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.debug import sensitive_variables
 
@@ -165,7 +164,7 @@ def _pending(request: HttpRequest) -> User | None:
 
 def _is_still(password_mark: str, user: User) -> bool:
     """Whether a password that was proved at that session auth hash still signs the user in here."""
-    is_same = constant_time_compare(password_mark, user.get_session_auth_hash())
+    is_same = user.has_password_mark(password_mark)
     return user.is_active and user.is_staff and is_same
 
 

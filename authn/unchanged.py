@@ -37,7 +37,7 @@ class Read:
 
 class _Thread(threading.local):
     def __init__(self) -> None:
-        self.found: dict[str, Read] = {}
+        self.found: dict[str | bytes, Read] = {}
 
 
 _thread = _Thread()
@@ -55,7 +55,7 @@ def stamp() -> Stamp | None:
     return Stamp(raw, version, raw.total_changes)
 
 
-def recall(name: str, now: Stamp | None) -> Principal | None:
+def recall(name: str | bytes, now: Stamp | None) -> Principal | None:
     """The caller of that name, if they were read when the database was as it is now."""
     found = _thread.found.get(name) if now is not None else None
     if found is None or found.stamp != now:
@@ -65,7 +65,9 @@ def recall(name: str, now: Stamp | None) -> Principal | None:
     return found.principal
 
 
-def keep(name: str, before: Stamp | None, principal: Principal, until: float | None) -> None:
+def keep(
+    name: str | bytes, before: Stamp | None, principal: Principal, until: float | None
+) -> None:
     """Keep a caller who was read after the database had that stamp."""
     if before is None:
         return

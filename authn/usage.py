@@ -63,16 +63,15 @@ _ADDS = {
 class Use:
     """One request that came with a known API key, tallied beside the key's bucket."""
 
-    def __init__(self, api_key_id: str, bucket: str, at: int | None = None) -> None:
+    def __init__(self, api_key_id: str, at: int | None = None) -> None:
         self._api_key_id = api_key_id
-        self._bucket = bucket
         self._at = at or _microseconds()
         self._is_admitted = False
 
     @classmethod
-    def recalled(cls, api_key_id: str, bucket: str, at: int | None) -> "Use":
+    def recalled(cls, api_key_id: str, at: int | None) -> "Use":
         """A live key's request that was tallied, as of then, with the count that recalled it."""
-        use = cls(api_key_id, bucket, at)
+        use = cls(api_key_id, at)
         use._is_admitted = True
         _start_mover()
         return use
@@ -95,7 +94,7 @@ class Use:
     def _tally(self, outcome: Outcome, *, at: int = 0, note: str = "", ride: bool = False) -> None:
         name = f"{self._at // _HOUR} {self._api_key_id} {outcome}"
         try:
-            counters.of_requests().tally(name, owner=self._bucket, at=at, note=note, ride=ride)
+            counters.of_requests().tally(name, owner=self._api_key_id, at=at, note=note, ride=ride)
         except sqlite3.Error as error:
             # Whether a request passes is for the limit to say, which is counted in the same place.
             logger.error("a use of %s was not tallied: %s", self._api_key_id, error)

@@ -67,6 +67,8 @@ def _details(detail: Any, path: str = "") -> dict[str, list[str]]:
 def from_exception(exc: Exception, request_id: str | None) -> ApiError | None:
     """The API's error for an exception that a view raised, or None for one nobody expected."""
     match exc:
+        case ServiceUnavailable():  # whoever raised it does not know the request
+            return ServiceUnavailable(request_id, exc.retry_after)
         case ApiError():
             return exc
         case exceptions.ValidationError():
@@ -116,7 +118,8 @@ def drf_exception_handler(exc: Exception, context: dict[str, Any]) -> Response |
 
 def unavailable(request: HttpRequest, error: Exception) -> JsonResponse:
     """503 for what the database or the counters could not do, outside a DRF view."""
-    response = render(ServiceUnavailable(getattr(request, "request_id", None)))
+    request_id = getattr(request, "request_id", None)
+    response = render(from_exception(error, request_id) or ServiceUnavailable(request_id))
     _tell_unavailable(request, response, error)
     return response
 

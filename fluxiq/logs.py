@@ -11,7 +11,7 @@ from typing import Any
 import structlog
 
 from fluxiq import ids, origin
-from fluxiq.settings.environment import Variables
+from fluxiq.settings.readers import one_of
 
 JSON, CONSOLE = "json", "console"
 
@@ -152,11 +152,9 @@ _LINE = {
 def logging_config(otherwise: str) -> dict[str, Any]:
     """The logging of every process, gunicorn's own too: as LOG_FORMAT says, else as given.
 
-    Raises ValueError for a format that is none, and ImproperlyConfigured as `Variables` does.
+    Raises ImproperlyConfigured.
     """
-    chosen = Variables(cache=False).get("LOG_FORMAT", "").strip() or otherwise
-    if chosen not in (JSON, CONSOLE):
-        raise ValueError(f"LOG_FORMAT must be {JSON} or {CONSOLE}, not {chosen}")
+    chosen = one_of("LOG_FORMAT", otherwise, (CONSOLE, JSON))
     return {
         "version": 1,
         "disable_existing_loggers": False,

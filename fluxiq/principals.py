@@ -41,7 +41,6 @@ class Principal:
     session_id: str | None = None
     rate_limit: int | None = None
     service_permissions: tuple[str, ...] = ()
-    bucket: str = ""  # whose requests count together: this user's, or this key's
     _by_merchant: dict[str, Grant] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:

@@ -6,11 +6,10 @@ from django.utils import timezone
 from ulid import ULID
 
 from accounts.models import User
-from authn import keys, signing
+from authn import keys, signing_keys
 from authn.doctor.findings import Findings, bad, doubtful, ok
 from authn.mfa import sealing
 from authn.models import ApiKey, TotpFactor
-from authn.models.mfa import sealing_keys
 from authn.peppers import peppers
 from authn.tokens import REFRESH_LIFETIME
 from fluxiq import rings
@@ -25,8 +24,8 @@ SLOW_SEAL = timedelta(minutes=2)
 def examine_signing_keys() -> Findings:
     """Which keys sign and verify tokens."""
     try:
-        ring = signing.ring()
-    except signing.InvalidSigningKeys:
+        ring = signing_keys.ring()
+    except signing_keys.InvalidSigningKeys:
         return  # the system checks tell
     first, *older = [key.kid for key in ring]
     yield ok("signing keys", f"{first} signs" + (f", {', '.join(older)} verify" if older else ""))
@@ -70,7 +69,7 @@ def examine_peppers() -> Findings:
 def examine_mfa_keys() -> Findings:
     """Which keys of second factors are still needed."""
     try:
-        ids = [key.id for key in sealing_keys()]
+        ids = [key.id for key in sealing.sealing_keys()]
     except sealing.InvalidSealingKeys:
         return  # the system checks tell
     counts = TotpFactor.objects.confirmed().per_key()

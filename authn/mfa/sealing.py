@@ -8,11 +8,13 @@ another, it opens nothing.
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from django.conf import settings
 
 from fluxiq import rings
 
@@ -56,10 +58,20 @@ def parse_keys(text: str) -> tuple[SealingKey, ...]:
     try:
         return tuple(
             SealingKey(key_id, AESGCM(_derive(secret)))
-            for key_id, secret in rings.entries(text, "key", MIN_KEY_BYTES)
+            for key_id, secret in rings.entries(text, MIN_KEY_BYTES)
         )
     except rings.InvalidRing as error:
         raise InvalidSealingKeys(str(error)) from error
+
+
+@lru_cache(maxsize=8)
+def _parsed_keys(text: str) -> tuple[SealingKey, ...]:
+    return parse_keys(text)
+
+
+def sealing_keys() -> tuple[SealingKey, ...]:
+    """The ring of the settings in force, newest first. Raises InvalidSealingKeys."""
+    return _parsed_keys(settings.MFA_KEYS)
 
 
 def _derive(secret: bytes) -> bytes:

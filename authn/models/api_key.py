@@ -162,8 +162,8 @@ class ApiKey(models.Model):
         is_suspended = self.merchant is not None and self.merchant.is_suspended
         return self.is_live and self.admits(address) and not is_suspended
 
-    def principal(self, bucket: str = "") -> Principal:
-        """What the key may do where; `bucket` is whose requests are counted with its own."""
+    def principal(self) -> Principal:
+        """What the key may do where."""
         grants: tuple[Grant, ...] = ()
         held = tuple(self.permissions)
         if self.merchant is not None:
@@ -175,7 +175,6 @@ class ApiKey(models.Model):
             grants,
             rate_limit=self.rate_limit,
             service_permissions=() if grants else held,
-            bucket=bucket,
         )
 
     @property
@@ -187,17 +186,8 @@ class ApiKey(models.Model):
         audit.record(kind, object_id=self.id, merchant_id=self.merchant_id or "", **about)
 
     def _forget(self) -> None:
-        """Have nobody remember this key once the transaction in hand commits.
-
-        It is remembered under its digest, and that may move to a newer pepper meanwhile: so the
-        one that stands after the commit is asked for.
-        """
-
-        def bury() -> None:
-            digest = ApiKey.objects.values_list("digest", flat=True).get(pk=self.pk)
-            remembered.bury([remembered.key_name(bytes(digest).hex())])
-
-        remembered.after_commit(bury)
+        """Invalidate this key's cache entry on commit."""
+        remembered.forget(remembered.key_name(self.pk))
 
     def move_to_newest_pepper(self, secret: str) -> None:
         """Keep the key's digest under the newest pepper. Touches those columns alone."""

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from accounts.models import User
 from authn import keys, notices
-from authn.peppers import bucket_of, peppers
+from authn.peppers import peppers
 from fluxiq.audit import models as audit
 from fluxiq.errors import Unauthorized
 from fluxiq.principals import Principal
@@ -57,10 +57,9 @@ def printable(values: Mapping[str, Any]) -> dict[str, Any]:
 class KeyRefused(Unauthorized):
     """The secret is that of a key, which has ended, or does not serve here or now."""
 
-    def __init__(self, api_key_id: str, bucket: str, tallied_at: int | None = None) -> None:
+    def __init__(self, api_key_id: str, tallied_at: int | None = None) -> None:
         super().__init__()
         self.api_key_id = api_key_id
-        self.bucket = bucket
         self.tallied_at = tallied_at  # microseconds of Unix time; None where no use was tallied yet
 
 
@@ -208,7 +207,7 @@ class ApiKeyManager(_ApiKeyManager["ApiKey"]):
         elif not api_key.admits(address):
             api_key.audit_use_outside_allowed_ips()
         if not api_key.serves(address):
-            raise KeyRefused(api_key.id, bucket_of(secret))
+            raise KeyRefused(api_key.id)
         api_key.move_to_newest_pepper(secret)
         return api_key
 
@@ -220,8 +219,8 @@ class ApiKeyManager(_ApiKeyManager["ApiKey"]):
         locked = self.select_for_update(of=("self",), no_key=True).select_related("merchant")
         api_key = locked.get(pk=principal.id)
         if not api_key.serves(address):
-            raise KeyRefused(api_key.id, principal.bucket)
-        return api_key.principal(principal.bucket)
+            raise KeyRefused(api_key.id)
+        return api_key.principal()
 
     def note_use(self, api_key_id: str, at: datetime, address: str) -> bool:
         """Note when and whence a key was last used: False where that was earlier than is known.

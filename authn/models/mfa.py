@@ -4,14 +4,12 @@ import hashlib
 import secrets
 from collections.abc import Sequence
 from datetime import timedelta
-from functools import lru_cache
 from typing import Self
 
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
-from django.utils.crypto import constant_time_compare
 
 from accounts.models import User
 from authn.mfa import recovery_codes, sealing, totp
@@ -19,16 +17,6 @@ from authn.mfa import recovery_codes, sealing, totp
 ENROLMENT_LIFETIME = timedelta(minutes=30)  # to fetch the phone, install an app and scan
 CHALLENGE_LIFETIME = timedelta(minutes=5)
 _NEVER = 0  # the step of 1970, which every code is after
-
-
-@lru_cache(maxsize=8)
-def _parsed_keys(text: str) -> tuple[sealing.SealingKey, ...]:
-    return sealing.parse_keys(text)
-
-
-def sealing_keys() -> tuple[sealing.SealingKey, ...]:
-    """The ring of the settings in force, newest first."""
-    return _parsed_keys(settings.MFA_KEYS)
 
 
 class TotpFactorQuerySet(models.QuerySet["TotpFactor"]):
@@ -66,7 +54,7 @@ class TotpFactorManager(_TotpFactorManager["TotpFactor"]):
         The caller holds the lock on the user's row.
         """
         self.filter(user=user, confirmed_at__isnull=True).delete()
-        secret, key = totp.new_secret(), sealing_keys()[0]
+        secret, key = totp.new_secret(), sealing.sealing_keys()[0]
         factor: TotpFactor = self.create(
             user=user, key_id=key.id, sealed=key.seal(secret.encode(), user.pk)
         )
@@ -114,7 +102,7 @@ class TotpFactor(models.Model):
 
     def secret(self) -> str:
         """The secret that the app shares. Raises sealing.CannotOpen."""
-        key = sealing.key_of(sealing_keys(), self.key_id)
+        key = sealing.key_of(sealing.sealing_keys(), self.key_id)
         return key.open(bytes(self.sealed), self.user_id).decode()
 
     def claim(self, code: str) -> bool:
@@ -133,7 +121,7 @@ class TotpFactor(models.Model):
         return True
 
     def _move_to_newest_key(self, secret: str) -> None:
-        newest = sealing_keys()[0]
+        newest = sealing.sealing_keys()[0]
         if self.key_id != newest.id:
             TotpFactor.objects.filter(pk=self.pk, key_id=self.key_id).update(
                 key_id=newest.id, sealed=newest.seal(secret.encode(), self.user_id)
@@ -212,9 +200,7 @@ class MfaChallenge(models.Model):
 
     def is_of(self, user: User) -> bool:
         """Whether it is still good for the user as they are now."""
-        return user.is_active and constant_time_compare(
-            self.password_mark, user.get_session_auth_hash()
-        )
+        return user.is_active and user.has_password_mark(self.password_mark)
 
     def spend(self) -> bool:
         """End it. False where it is spent already: one DELETE finds it once."""

@@ -175,5 +175,4 @@ class Session(models.Model):
             grants,
             is_superuser=user.is_superuser and not policy.superuser_lacks_factor(user),
             session_id=self.id,
-            bucket=user.id,
         )

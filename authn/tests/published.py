@@ -6,7 +6,7 @@ from typing import Any
 import jwt
 from django.test import override_settings
 
-from authn import signing
+from authn import signing_keys
 from authn.client import Refused
 from authn.client.jwks import TokenVerifier
 from authn.tests.stub import UNAUTHORIZED, http
@@ -19,7 +19,7 @@ KIDS = {alg: f"{alg.lower()}-1" for alg in PRIVATE}
 def published(ring: str = RING) -> dict[str, Any]:
     """What the service publishes of a ring."""
     with override_settings(JWT_SIGNING_KEYS=ring):
-        return signing.jwks()
+        return signing_keys.jwks()
 
 
 def document(keys: dict[str, Any], **headers: str) -> bytes:

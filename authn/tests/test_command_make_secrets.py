@@ -1,11 +1,13 @@
 """`make_pepper`, `make_mfa_key` and `make_signing_key`."""
 
 from django.test import override_settings
+from django.utils import timezone
 
-from authn import keys, signing
+from authn import keys, signing_keys
 from authn.mfa import sealing
 from authn.tests.commands import CommandTestCase
 from authn.tokens import AccessToken
+from fluxiq import rings
 
 
 class MakePepperTests(CommandTestCase):
@@ -20,9 +22,14 @@ class MakePepperTests(CommandTestCase):
         (pepper,) = keys.parse_peppers(made["entry"])
         assert pepper.id == made["id"]
 
-    def test_no_two_are_alike(self) -> None:
-        first, second = (self.result("make_pepper")["entry"] for _ in range(2))
-        assert first != second
+    def test_entries_of_one_day_have_secrets_and_ids_of_their_own(self) -> None:
+        for command in ("make_pepper", "make_mfa_key", "make_audit_key"):
+            made = [self.result(command) for _ in range(2)]
+            pairs = dict(rings.entries(",".join(entry["entry"] for entry in made), 16))
+            assert len(set(pairs.values())) == 2
+            assert all(key_id.startswith(f"{timezone.now():%Y-%m-%d}-") for key_id in pairs)
+        keys_made = [self.result("make_signing_key")["entry"] for _ in range(2)]
+        assert len(signing_keys.parse_ring(",".join(keys_made), forbidden_secret="")) == 2
 
     def test_an_id_that_the_ring_would_refuse_is_refused(self) -> None:
         for pepper_id in ("a b", "a:b", "a,b", "", "x" * 33):
@@ -50,14 +57,16 @@ class MakeSigningKeyTests(CommandTestCase):
                     "make_signing_key", "--algorithm", algorithm, "--kid", "fresh"
                 )
                 with override_settings(JWT_SIGNING_KEYS=stdout.strip()):
-                    assert [(k.kid, k.algorithm) for k in signing.ring()] == [("fresh", algorithm)]
+                    assert [(k.kid, k.algorithm) for k in signing_keys.ring()] == [
+                        ("fresh", algorithm)
+                    ]
                     signed = self.sign_in(self.olga).access_token
                     assert AccessToken(signed).user_id == self.olga.id  # type: ignore[arg-type]
                 assert signed != token
 
     def test_without_an_algorithm_it_is_a_shared_secret(self) -> None:
         made = self.result("make_signing_key")
-        (key,) = signing.parse_ring(made["entry"], forbidden_secret="")
+        (key,) = signing_keys.parse_ring(made["entry"], forbidden_secret="")
         assert (key.kid, key.algorithm) == (made["kid"], made["algorithm"])
         assert key.algorithm == "HS256"
 

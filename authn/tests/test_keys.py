@@ -73,13 +73,13 @@ def test_peppers_are_read_newest_first() -> None:
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ("", "no pepper"),
-        (" , ", "no pepper"),
+        ("", "no entry"),
+        (" , ", "no entry"),
         ("a:short", "under 16 bytes"),
-        ("no-colon-at-all-in-this-one", "under 16 bytes|an id has"),
-        (f":{'x' * 16}", "an id has"),
-        (f"a b:{'x' * 16}", "an id has"),
-        (f"a:{'x' * 16},a:{'y' * 16}", "stands twice"),
+        ("x" * 16, "entry 1 has no id: it must be id:secret"),
+        (f":{'x' * 16}", "entry 1 has no usable id"),
+        (f"a b:{'x' * 16}", "entry 1 has no usable id"),
+        (f"a:{'x' * 16},a:{'y' * 16}", "entries 1 and 2 have the same id"),
     ],
 )
 def test_an_unfit_ring_of_peppers_says_why(text: str, why: str) -> None:

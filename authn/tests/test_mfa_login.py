@@ -187,8 +187,10 @@ class MfaLoginTests(MfaCase):
         challenge = self.challenge()
         with override_settings(MFA_KEYS=f"other:{'n' * 32}"):
             for _ in range(6):
-                error = self.error(self.finish(challenge, self.phone.code()), 503)
+                response = self.finish(challenge, self.phone.code())
+                error = self.error(response, 503)
                 assert error["code"] == "SERVICE_UNAVAILABLE"
+                assert error["request_id"] == response.headers["X-Request-ID"]
             assert self.finish(challenge, self.phone.recovery_codes[0]).status_code == 200
 
     def test_who_enrols_between_password_and_session_gets_none(self) -> None:

@@ -102,11 +102,11 @@ def test_a_key_is_found_by_its_id() -> None:
 @pytest.mark.parametrize(
     ("ring", "why"),
     [
-        ("", "there is no key"),
-        (f"k1:{'x' * 31}", "the key k1 has under 32 bytes"),
-        (f"k1:{'x' * 32},k1:{'y' * 32}", "the key id k1 stands twice"),
-        (f"a b:{'x' * 32}", "an id has 1 to 32"),
-        ("x" * 40, "an id has 1 to 32"),
+        ("", "there is no entry"),
+        (f"k1:{'x' * 31}", "the secret of entry 1 has under 32 bytes"),
+        (f"k1:{'x' * 32},k1:{'y' * 32}", "entries 1 and 2 have the same id"),
+        (f"a b:{'x' * 32}", "entry 1 has no usable id: 1 to 32"),
+        ("x" * 40, "entry 1 has no id"),
     ],
 )
 def test_a_ring_that_cannot_be_used_says_why_without_a_secret(ring: str, why: str) -> None:

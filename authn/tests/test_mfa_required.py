@@ -226,7 +226,7 @@ class SecondFactorCheckTests(ApiTestCase):
     def test_a_ring_that_cannot_be_used_is_an_error(self) -> None:
         with override_settings(MFA_KEYS="k1:short"):
             found = self.found(tags=[checks.Tags.security])
-        assert found["fluxiq.E010"] == "MFA_KEYS: the key k1 has under 32 bytes."
+        assert found["fluxiq.E010"] == "MFA_KEYS: the secret of entry 1 has under 32 bytes."
 
     def test_a_key_that_second_factors_need_may_not_go(self) -> None:
         enrol(self.olga)

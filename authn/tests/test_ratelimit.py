@@ -31,27 +31,25 @@ BUCKET = Bucket("api_key", "{x}owner", 3, 60)
 
 def key(**changes: Any) -> Principal:
     grants = (Grant("mer_1", "Padaria", None, ("pix:read",)),)
-    return Principal(
-        Kind.API_KEY, "key_1", "Till", **{"grants": grants, "bucket": "{k}", **changes}
-    )
+    return Principal(Kind.API_KEY, "key_1", "Till", **{"grants": grants, **changes})
 
 
 @LIMITS
 class OwnerTests(SimpleTestCase):
     def test_a_user_has_the_users_limit_under_their_id(self) -> None:
-        user = Principal(Kind.USER, "usr_1", "Olga", bucket="usr_1")
+        user = Principal(Kind.USER, "usr_1", "Olga")
         assert ratelimit.bucket_of(user) == Bucket("user", "usr_1", 5, 50)
         assert ratelimit.user_bucket("usr_1") == Bucket("user", "usr_1", 5, 50)
 
     def test_a_key_has_the_keys_limit_unless_it_has_its_own(self) -> None:
-        assert ratelimit.bucket_of(key()) == Bucket("api_key", "{k}", 7, 70)
-        assert ratelimit.bucket_of(key(rate_limit=2)) == Bucket("api_key", "{k}", 2, 70)
+        assert ratelimit.bucket_of(key()) == Bucket("api_key", "key_1", 7, 70)
+        assert ratelimit.bucket_of(key(rate_limit=2)) == Bucket("api_key", "key_1", 2, 70)
 
     def test_a_service_key_has_the_services_limit_unless_it_has_its_own(self) -> None:
         service = key(grants=(), service_permissions=("tokens:introspect",))
-        assert ratelimit.bucket_of(service) == Bucket("api_key", "{k}", 6, 60)
+        assert ratelimit.bucket_of(service) == Bucket("api_key", "key_1", 6, 60)
         own = key(grants=(), service_permissions=("tokens:introspect",), rate_limit=9)
-        assert ratelimit.bucket_of(own) == Bucket("api_key", "{k}", 9, 60)
+        assert ratelimit.bucket_of(own) == Bucket("api_key", "key_1", 9, 60)
 
     def test_an_ipv4_address_has_one_and_an_ipv6_network(self) -> None:
         assert ratelimit.address_bucket("203.0.113.9") == Bucket("address", "203.0.113.9", 4, 40)

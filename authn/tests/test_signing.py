@@ -15,16 +15,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rest_framework_simplejwt.exceptions import TokenBackendError
 
-from authn import signing
+from authn import signing, signing_keys
 from authn.tests.tokens import BACKEND, USER_ID, assert_refused, claims, forge
 
 VECTORS = Path(__file__).parents[3] / "shared/vectors/wycheproof_json_web_signature_test.json"
 
 
-def is_authentic(token: Any, key: signing.SigningKey) -> bool:
+def is_authentic(token: Any, key: signing_keys.SigningKey) -> bool:
     """What the decoder says of a JWS whose header names this key's algorithm."""
 
-    def key_for(header: Mapping[str, Any]) -> signing.SigningKey:
+    def key_for(header: Mapping[str, Any]) -> signing_keys.SigningKey:
         if header.get("alg") != key.algorithm:
             raise TokenBackendError("another algorithm")
         return key
@@ -153,7 +153,7 @@ def test_the_wycheproof_vectors_of_hs256_are_judged_right() -> None:
     for group in (groups[index] for index in (0, 12, 16, 21)):
         jwk = group["private"]
         secret = base64.urlsafe_b64decode(jwk["k"] + "==")
-        key = signing.SigningKey(jwk["kid"], jwk["alg"], secret, secret)
+        key = signing_keys.SigningKey(jwk["kid"], jwk["alg"], secret, secret)
         for test in group["tests"]:
             if test["tcId"] not in unclear:
                 judged += 1

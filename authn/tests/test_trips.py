@@ -8,7 +8,6 @@ import pytest
 from django.conf import settings
 from redis import Redis
 
-from fluxiq.settings.readers import cache
 from fluxiq.tests.base import ApiTestCase
 from fluxiq.tests.engines import Engine, free_port, require
 from fluxiq.tests.factories import issue_key
@@ -36,7 +35,7 @@ class TripTests(ApiTestCase):
     @pytest.fixture(autouse=True)
     def counts_on_it(self, valkey: Engine) -> Iterator[None]:
         self.valkey = valkey
-        alone = cache(valkey.url, settings.CACHES["default"]["OPTIONS"]["fallback"])
+        alone = {**settings.CACHES["default"], "LOCATION": valkey.url}
         # Under a name of its own: counters are kept by name.
         caches = {**settings.CACHES, "alone": alone}
         with self.settings(CACHES=caches, RATELIMIT_USE_CACHE="alone"):

@@ -10,7 +10,6 @@ from django.utils import timezone
 
 from authn import usage
 from authn.models import ApiKey, ApiKeyUsage
-from authn.peppers import bucket_of
 from authn.tests.commands import CommandTestCase
 from authn.tests.usage import HOUR, NOON, UsageTestCase, counted
 from authn.usage import Moved, Use
@@ -31,7 +30,7 @@ class CountingTests(UsageTestCase):
             mock.patch.object(type(counters.of_requests()), "tally", side_effect=full),
             self.assertLogs("authn.usage", "ERROR") as logged,
         ):
-            Use(self.api_key.id, bucket_of(self.secret)).admit("203.0.113.5")
+            Use(self.api_key.id).admit("203.0.113.5")
         assert logged.records[0].getMessage() == (
             f"a use of {self.api_key.id} was not tallied: database or disk is full"
         )
@@ -122,7 +121,7 @@ class CountingTests(UsageTestCase):
 
     def test_a_refusal_that_is_moved_apart_from_its_request_is_one_request(self) -> None:
         with self.at(NOON - timedelta(seconds=1)):
-            use = Use(self.api_key.id, bucket_of(self.secret))
+            use = Use(self.api_key.id)
             use.admit("203.0.113.5")
             counters.of_requests().get("anything")  # it goes along with what is asked next
         assert self.counted() == [(1, 0, 0)]

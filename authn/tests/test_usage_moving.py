@@ -160,7 +160,7 @@ class MoverTests(SimpleTestCase):
                 mock.patch.object(usage._mover, "start") as start,
                 mock.patch("authn.usage.counters.of_requests"),
             ):
-                Use("key_1", "{x}").admit("203.0.113.5")
+                Use("key_1").admit("203.0.113.5")
             assert start.call_count == begun
 
     def test_it_survives_whatever_fails(self) -> None:

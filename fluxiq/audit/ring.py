@@ -40,4 +40,4 @@ def by_id() -> dict[str, Key]:
 @lru_cache(maxsize=8)
 def parse(text: str) -> tuple[Key, ...]:
     """The ring that a text holds. Raises rings.InvalidRing."""
-    return tuple(Key(*entry) for entry in rings.entries(text, "audit key", MIN_KEY_BYTES))
+    return tuple(Key(*entry) for entry in rings.entries(text, MIN_KEY_BYTES))

@@ -1,5 +1,6 @@
 """What every deployment shares. Nothing secret, and nothing that a deployment must decide."""
 
+import re
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -8,8 +9,25 @@ from django.core.exceptions import ImproperlyConfigured
 
 from fluxiq.counters.naming import PlainName
 from fluxiq.logs import logging_config
+from fluxiq.settings import server
 from fluxiq.settings.console import *  # noqa: F403 - a part of this file, by its subject
-from fluxiq.settings.readers import env, networks, rate, seconds, text
+from fluxiq.settings.readers import (
+    WEB,
+    boolean,
+    hosts,
+    integer,
+    listed,
+    mailbox,
+    one_of,
+    origins,
+    rate,
+    text,
+    url,
+)
+
+# What is wrong with gunicorn's variables, commands refuse too.
+_server = server.read()
+server.metrics()
 
 BASE_DIR = Path(__file__).resolve().parent.parent.parent
 
@@ -68,10 +86,21 @@ STATIC_URL = "/static/"
 STATICFILES_DIRS = [BASE_DIR / "fluxiq" / "static"]
 STATIC_ROOT = BASE_DIR / "var" / "static"
 
+# Where the value of each ring is read, and refused by a ValueError: at the start, once for all
+# workers (fluxiq.settings.preflight).
+RINGS = {
+    "JWT_SIGNING_KEYS": "authn.signing_keys.ring",
+    "API_KEY_PEPPERS": "authn.peppers.peppers",
+    "MFA_KEYS": "authn.mfa.sealing.sealing_keys",
+    "AUDIT_KEYS": "fluxiq.audit.ring.ring",
+}
+# What verifies beside SECRET_KEY: see docs/operate.md, "Rotating a secret".
+SECRET_KEY_FALLBACKS = listed("SECRET_KEY_FALLBACKS")
+
 # Who may call
-ALLOWED_HOSTS: list[str] = env.list("ALLOWED_HOSTS", default=[])
-TRUSTED_PROXIES = networks("TRUSTED_PROXIES")
-CORS_ALLOWED_ORIGINS = env.list("CORS_ALLOWED_ORIGINS", default=[])
+ALLOWED_HOSTS = hosts("ALLOWED_HOSTS")
+TRUSTED_PROXIES = _server.proxies
+CORS_ALLOWED_ORIGINS = origins("CORS_ALLOWED_ORIGINS")
 # Preflights are the gateways' own affair where a gateway asks us about a request.
 CORS_URLS_REGEX = r"^/api/(?!v1/auth/(verify|introspect)$)"
 CORS_ALLOW_HEADERS = (*default_headers, "idempotency-key", "x-request-id")
@@ -86,28 +115,30 @@ CORS_EXPOSE_HEADERS = [
 ]
 
 # Credentials
-FLUXIQ_ENVIRONMENT = text("FLUXIQ_ENVIRONMENT", "live")
-if FLUXIQ_ENVIRONMENT not in ("live", "test"):
-    raise ImproperlyConfigured("FLUXIQ_ENVIRONMENT must be live or test")
-VERIFY_DOCUMENT_CHECK_DIGITS = env.bool("VERIFY_DOCUMENT_CHECK_DIGITS", False)
+FLUXIQ_ENVIRONMENT = one_of("FLUXIQ_ENVIRONMENT", "live", ("live", "test"))
+VERIFY_DOCUMENT_CHECK_DIGITS = boolean("VERIFY_DOCUMENT_CHECK_DIGITS", False)
 ACCESS_TOKEN_SECONDS = 15 * 60
 REFRESH_TOKEN_SECONDS = 7 * 24 * 60 * 60
-SESSION_MAX_AGE = seconds("SESSION_MAX_AGE", 30 * 24 * 60 * 60)
-REFRESH_REUSE_SECONDS = env.int("REFRESH_REUSE_SECONDS", 10)
+SESSION_MAX_AGE = integer("SESSION_MAX_AGE", 30 * 24 * 60 * 60, 1)
+REFRESH_REUSE_SECONDS = integer("REFRESH_REUSE_SECONDS", 10)
 
 # What reads a caller again before a request writes (fluxiq.reauthentication).
 REAUTHENTICATE = "authn.authentication.reauthenticate"
 
-MFA_REQUIRED_FOR_STAFF = env.bool("MFA_REQUIRED_FOR_STAFF", False)
-MFA_REQUIRED_FOR_SUPERUSERS = env.bool("MFA_REQUIRED_FOR_SUPERUSERS", False)
+MFA_REQUIRED_FOR_STAFF = boolean("MFA_REQUIRED_FOR_STAFF", False)
+MFA_REQUIRED_FOR_SUPERUSERS = boolean("MFA_REQUIRED_FOR_SUPERUSERS", False)
 
 PASSWORD_RESET_TIMEOUT = 30 * 60
 # {token} stands where the page that it opens reads it; a fragment is sent to no server's log.
-PASSWORD_RESET_URL = text(
-    "PASSWORD_RESET_URL", f"http://127.0.0.1:{text('PORT', '8000')}/reset-password#{{token}}"
+PASSWORD_RESET_URL = url(
+    "PASSWORD_RESET_URL",
+    f"http://127.0.0.1:{_server.port}/reset-password#{{token}}",
+    schemes=WEB,
 )
+if "{token}" not in PASSWORD_RESET_URL:
+    raise ImproperlyConfigured("PASSWORD_RESET_URL must have {token} where its page reads it")
 MAIL_IN_BACKGROUND = True
-DEFAULT_FROM_EMAIL = text("DEFAULT_FROM_EMAIL", "FluxiQ <no-reply@localhost>")
+DEFAULT_FROM_EMAIL = mailbox("DEFAULT_FROM_EMAIL", "FluxiQ <no-reply@localhost>")
 EMAIL_TIMEOUT = 10  # seconds; without one, a server that hangs would hold up all mail for good
 
 # What each worker starts beside its requests, once it has loaded (fluxiq.wsgi).
@@ -115,12 +146,18 @@ WORKER_STARTS = ["fluxiq.metrics.worker.start", "fluxiq.audit.worker.start"]
 
 # Who may ask for metrics: whoever reaches METRICS_PORT, or holds METRICS_TOKEN, or nobody.
 METRICS_TOKEN = text("METRICS_TOKEN")
+if re.fullmatch(r"[!-~]*", METRICS_TOKEN) is None:
+    raise ImproperlyConfigured("METRICS_TOKEN may hold visible ASCII characters alone")
 if METRICS_TOKEN and len(METRICS_TOKEN) < 16:  # noqa: PLR2004 - said in the message
     raise ImproperlyConfigured("METRICS_TOKEN needs 16 characters or more")
 METRICS_SOURCES = ["fluxiq.audit.lag.look"]  # what is asked at each scrape
 
 # Traces, for OpenTelemetry's own variables; nothing is imported for them where there are none.
-if text("OTEL_EXPORTER_OTLP_ENDPOINT") or text("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"):
+_collectors = [
+    url(name, schemes=WEB)
+    for name in ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+]
+if any(_collectors):
     if find_spec("opentelemetry") is None:
         raise ImproperlyConfigured("for traces, install requirements-tracing.txt")
     WORKER_STARTS.append("fluxiq.telemetry.start")
@@ -132,14 +169,14 @@ TRACED = {
     "read": "fluxiq.database.rows_of",
 }
 
-WEB_THREADS = env.int("WEB_THREADS", 4)  # of each worker: half of them may hash passwords
+WEB_THREADS = _server.threads  # of each worker: half of them may hash passwords
 PASSWORD_HASHERS = ["accounts.hashers.Argon2id"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "accounts.passwords.LengthValidator"},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
 
-# simplejwt's token classes are subclassed in authn.tokens, on the key ring of authn.signing.
+# simplejwt's token classes are subclassed in authn.tokens, on the key ring of authn.signing_keys.
 SIMPLE_JWT = {"SIGNING_KEY": "", "USER_ID_CLAIM": "sub"}
 
 # Limits
@@ -219,4 +256,4 @@ CSRF_COOKIE_SAMESITE = "Lax"
 X_FRAME_OPTIONS = "DENY"
 
 LOGGING = logging_config("console")
-LOG_REQUESTS = env.bool("LOG_REQUESTS", False)
+LOG_REQUESTS = boolean("LOG_REQUESTS", False)

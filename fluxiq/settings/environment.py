@@ -3,7 +3,6 @@
 from pathlib import Path
 
 from django.core.exceptions import ImproperlyConfigured
-from environ import FileAwareEnv
 from environ.fileaware_mapping import FileAwareMapping
 
 
@@ -27,20 +26,13 @@ class Variables(FileAwareMapping):  # type: ignore[misc]
             raise ImproperlyConfigured(f"{name} and {name}_FILE are both set: give one of them")
         try:
             value = Path(path).read_text(encoding="utf-8").strip()
-        except OSError as error:
-            # Its text alone: the rest of the error repeats the path.
+        except (OSError, ValueError) as error:
+            # Not chained: the error holds the path or the bytes. The path is not repeated either,
+            # for it may be the secret itself.
+            fault = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
             raise ImproperlyConfigured(
-                f"{name}_FILE: cannot read {path}: {error.strerror}"
-            ) from error
-        except UnicodeDecodeError:
-            # Not chained: that error holds the bytes.
-            raise ImproperlyConfigured(f"{name}_FILE: {path} is not UTF-8 text") from None
+                f"{name}_FILE: cannot read the file that it names: {fault}"
+            ) from None
         if not value:
-            raise ImproperlyConfigured(f"{name}_FILE: {path} is empty")
+            raise ImproperlyConfigured(f"{name}_FILE: the file that it names is empty")
         return value
-
-
-class Environment(FileAwareEnv):  # type: ignore[misc]
-    """django-environ's readers over Variables."""
-
-    ENVIRON = Variables(cache=False)

@@ -11,7 +11,8 @@ from pathlib import Path
 from fluxiq.counters import default_location
 from fluxiq.settings.base import *  # noqa: F403 - the idiom of layered settings
 from fluxiq.settings.base import BASE_DIR, STATIC_ROOT
-from fluxiq.settings.readers import cache, database, env, mail, text
+from fluxiq.settings.engines import Environment, cache, database, mail
+from fluxiq.settings.readers import hosts, text
 
 VAR = BASE_DIR / "var"
 SECRETS = {
@@ -44,7 +45,9 @@ def make_missing_secrets(path: Path) -> None:
 
 if not all(text(name) for name in SECRETS):
     make_missing_secrets(VAR / "secrets.env")
-    env.read_env(VAR / "secrets.env")  # what is set already, itself or as a file, goes first
+    Environment.read_env(
+        VAR / "secrets.env"
+    )  # what is set already, itself or as a file, goes first
 
 SECRET_KEY = text("SECRET_KEY")
 JWT_SIGNING_KEYS = text("JWT_SIGNING_KEYS")
@@ -52,16 +55,16 @@ API_KEY_PEPPERS = text("API_KEY_PEPPERS")
 AUDIT_KEYS = text("AUDIT_KEYS")
 MFA_KEYS = text("MFA_KEYS")
 
-ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
-DATABASES = {"default": database(text("DATABASE_URL", f"sqlite:///{VAR / 'db.sqlite3'}"))}
+ALLOWED_HOSTS = hosts("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"])
+DATABASES = {"default": database("DATABASE_URL", f"sqlite:///{VAR / 'db.sqlite3'}")}
 COUNTERS_PATH = text("COUNTERS_PATH", str(default_location(str(BASE_DIR))))
 HASHING_SLOTS_PATH = str(Path(COUNTERS_PATH).parent / "hashing")
 METRICS_DIRECTORY = str(Path(COUNTERS_PATH).parent / "metrics")
-CACHES = {"default": cache(text("REDIS_URL"), Path(COUNTERS_PATH))}
+CACHES = {"default": cache("REDIS_URL", Path(COUNTERS_PATH))}
 
 DEMO_ALLOWED = True  # people with documented passwords (authn.demo)
 
-vars().update(mail("consolemail://"))  # printed, where nothing else is said
+vars().update(mail("EMAIL_URL", "consolemail://"))  # printed, where nothing else is said
 
 STATIC_ROOT.mkdir(mode=0o700, parents=True, exist_ok=True)  # whitenoise warns without it
 WHITENOISE_USE_FINDERS = True  # static files straight from the packages, without collectstatic

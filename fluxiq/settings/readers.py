@@ -1,24 +1,134 @@
-"""How settings are read: one function for each kind of value, and what it must be like."""
+"""How settings are read: one function for each kind of value, and what it must be like.
+
+A value that is not of its kind is refused by the name of its variable. No refusal repeats a value,
+nor holds another error that might: it may be a secret, or one that was put into the wrong variable.
+"""
 
 import re
-from pathlib import Path
+from collections.abc import Sequence
+from decimal import Decimal
+from email.utils import parseaddr
 from typing import Any
+from urllib.parse import SplitResult, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
 from fluxiq.addresses import parse_networks
-from fluxiq.postgresql.patience import PatientConnection
-from fluxiq.settings.environment import Environment
+from fluxiq.settings.environment import Variables
 
-env = Environment()  # NAME, or NAME_FILE naming a file that holds it
+environment = Variables(cache=False)
+
+# Accepted in any case.
+BOOLEANS = {
+    **dict.fromkeys(("on", "true", "yes", "1"), True),
+    **dict.fromkeys(("off", "false", "no", "0"), False),
+}
+MAX_INTEGER = 2**31 - 1
+MAX_PORT = 65_535
+WEB = ("http", "https")
+
+_HOST = re.compile(r"\*|\.?[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\]")
 
 
 def text(name: str, default: str = "") -> str:
     """The variable as it stands, or what its _FILE holds, without white space around it.
 
-    Not `env.str`: that takes a value that begins with `$` for the name of another variable.
+    Raises ImproperlyConfigured as `Variables` does.
     """
-    return str(env.ENVIRON.get(name, "")).strip() or default
+    return str(environment.get(name, "")).strip() or default
+
+
+def boolean(name: str, default: bool) -> bool:
+    """A boolean in one of the spellings of BOOLEANS. Raises ImproperlyConfigured."""
+    value = text(name).lower()
+    if not value:
+        return default
+    if value not in BOOLEANS:
+        raise ImproperlyConfigured(f"{name} must be on or off (true, false, yes, no, 1 or 0)")
+    return BOOLEANS[value]
+
+
+def integer(name: str, default: int, minimum: int = 0, maximum: int = MAX_INTEGER) -> int:
+    """A whole number within these bounds. Raises ImproperlyConfigured."""
+    value = text(name)
+    if not value:
+        return default
+    if re.fullmatch(r"[0-9]{1,10}", value) is None or not minimum <= int(value) <= maximum:
+        raise ImproperlyConfigured(f"{name} must be a whole number from {minimum} to {maximum}")
+    return int(value)
+
+
+def number(name: str, default: float, maximum: int) -> float:
+    """A number from 0 to `maximum`, maybe with a decimal point. Raises ImproperlyConfigured."""
+    value = text(name)
+    if not value:
+        return default
+    if re.fullmatch(r"[0-9]{1,10}(\.[0-9]{1,10})?", value) is None or Decimal(value) > maximum:
+        raise ImproperlyConfigured(f"{name} must be a number from 0 to {maximum}")
+    return float(value)
+
+
+def listed(name: str, default: Sequence[str] = ()) -> list[str]:
+    """A comma-separated list, without empty entries and white space around them.
+
+    Raises ImproperlyConfigured for white space within an entry, and for a list of nothing.
+    """
+    value = text(name)
+    if not value:
+        return list(default)
+    entries = [entry.strip() for entry in value.split(",") if entry.strip()]
+    for position, entry in enumerate(entries, 1):
+        if entry.split() != [entry]:
+            raise ImproperlyConfigured(
+                f"{name} must be a comma-separated list: entry {position} has white space in it"
+            )
+    if not entries:
+        raise ImproperlyConfigured(f"{name} must be a comma-separated list: it has no entry")
+    return entries
+
+
+def hosts(name: str, default: Sequence[str] = ()) -> list[str]:
+    """A list of host names, each with neither scheme nor port. Raises ImproperlyConfigured."""
+    entries = listed(name, default)
+    for position, entry in enumerate(entries, 1):
+        if _HOST.fullmatch(entry) is None:
+            raise ImproperlyConfigured(
+                f"{name}: entry {position} must be a host name without scheme, port or path"
+            )
+    return entries
+
+
+def origins(name: str) -> list[str]:
+    """A list of origins such as `https://app.example.com`. Raises ImproperlyConfigured."""
+    entries = listed(name)
+    for position, entry in enumerate(entries, 1):
+        parts = split_url(entry)
+        if parts is None or entry not in {f"{s}://{parts.netloc}" for s in WEB} or "@" in entry:
+            raise ImproperlyConfigured(
+                f"{name}: entry {position} must be an origin such as https://app.example.com"
+            )
+    return entries
+
+
+def host(name: str, default: str) -> str:
+    """A host name or an address, without a port. Raises ImproperlyConfigured."""
+    value = text(name, default)
+    if _HOST.fullmatch(f"[{value}]" if ":" in value else value) is None:
+        raise ImproperlyConfigured(f"{name} must be a host name or an address without a port")
+    return value
+
+
+def networks(name: str) -> Any:
+    """A comma-separated list of CIDRs. Raises ImproperlyConfigured."""
+    entries = listed(name)
+    for position, entry in enumerate(entries, 1):
+        try:
+            parse_networks([entry])
+        except ValueError:
+            raise ImproperlyConfigured(
+                f"{name}: entry {position} must be an address or a network such as 10.0.0.0/8"
+            ) from None
+    return parse_networks(entries)
 
 
 def rate(name: str, default: str) -> tuple[int, int]:
@@ -29,77 +139,40 @@ def rate(name: str, default: str) -> tuple[int, int]:
     return int(match[1]), {"s": 1, "m": 60, "h": 3600}[match[2]]
 
 
-def networks(name: str) -> Any:
-    """A comma-separated list of CIDRs. Raises ImproperlyConfigured."""
+def one_of(name: str, default: str, choices: Sequence[str]) -> str:
+    """One of these words. Raises ImproperlyConfigured."""
+    value = text(name, default)
+    if value not in choices:
+        raise ImproperlyConfigured(f"{name} must be {' or '.join(choices)}")
+    return value
+
+
+def url(name: str, default: str = "", *, schemes: Sequence[str]) -> str:
+    """A URL of one of these schemes, with a host. Raises ImproperlyConfigured."""
+    value = text(name, default)
+    if not value:
+        return value
+    parts = split_url(value)
+    if parts is None or parts.scheme not in schemes or not parts.hostname:
+        raise ImproperlyConfigured(
+            f"{name} must be a URL that begins with {' or '.join(f'{s}://' for s in schemes)}"
+        )
+    return value
+
+
+def mailbox(name: str, default: str) -> str:
+    """A sender such as `FluxiQ <no-reply@example.com>`. Raises ImproperlyConfigured."""
+    value = text(name, default)
+    if "@" not in parseaddr(value)[1] or not value.isprintable():
+        raise ImproperlyConfigured(f"{name} must be like FluxiQ <no-reply@example.com>")
+    return value
+
+
+def split_url(value: str) -> SplitResult | None:
+    """The parts of a URL; None for what is none. (The errors of `urlsplit` repeat its parts.)"""
     try:
-        return parse_networks(env.list(name, default=[]))
-    except ValueError as error:
-        raise ImproperlyConfigured(f"{name}: {error}") from error
-
-
-def seconds(name: str, default: int) -> int:
-    """A positive number of seconds. Raises ImproperlyConfigured."""
-    try:
-        value = env.int(name, default)
-    except ValueError as error:
-        raise ImproperlyConfigured(f"{name} must be a number of seconds") from error
-    if value < 1:
-        raise ImproperlyConfigured(f"{name} must be at least 1 second")
-    return int(value)
-
-
-def database(url: str) -> dict[str, Any]:
-    """Django's settings for a database URL: SQLite, or PostgreSQL with a pool per process."""
-    config: dict[str, Any] = Environment.db_url_config(url)
-    options: dict[str, Any] = config.setdefault("OPTIONS", {})
-    if config["ENGINE"].endswith("sqlite3"):
-        config["CONN_MAX_AGE"] = None  # to open the file costs more than most requests
-        config["OPTIONS"] = {
-            **options,
-            # IMMEDIATE: a transaction that reads before it writes must not find the file taken.
-            "transaction_mode": "IMMEDIATE",
-            "timeout": 5,
-            "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;"
-            " PRAGMA foreign_keys=ON;",
-        }
-    elif config["ENGINE"].endswith("postgresql"):
-        config["ENGINE"] = "fluxiq.postgresql"
-        config["CONN_MAX_AGE"] = 0  # the pool keeps connections
-        options.setdefault("connect_timeout", 3)
-        # A pooler that hands a connection on between transactions loses what lives longer than one:
-        # cursors of the server, and prepared statements unless it knows of them.
-        handed_on = env.bool("DATABASE_TRANSACTION_POOLING", False)
-        config["DISABLE_SERVER_SIDE_CURSORS"] = handed_on
-        prepared = env.bool("DATABASE_PREPARED_STATEMENTS", not handed_on)
-        options["prepare_threshold"] = 5 if prepared else None  # None: fluxiq.database neither
-        options["pool"] = {
-            "min_size": 1,
-            # One beyond the threads: for what a worker does beside its requests.
-            "max_size": env.int("DATABASE_POOL_SIZE", env.int("WEB_THREADS", 4) + 1),
-            "timeout": 2,
-            # A connection that could not be opened for so long is opened anew when it is asked for:
-            # the pool's own pauses between its tries grow longer than any outage that was short.
-            "reconnect_timeout": 1,
-            "connection_class": PatientConnection,
-        }
-    else:
-        raise ImproperlyConfigured("DATABASE_URL must be a sqlite: or postgres: URL")
-    return config
-
-
-def mail(default: str) -> dict[str, Any]:
-    """Django's settings for EMAIL_URL, or for the default where it says nothing."""
-    config: dict[str, Any] = Environment.email_url_config(text("EMAIL_URL", default))
-    return config
-
-
-def cache(redis_url: str, fallback: Path) -> dict[str, Any]:
-    """The counters: Redis or Valkey where there is one, else shared by this machine's workers."""
-    if redis_url:
-        return {
-            "BACKEND": "fluxiq.counters.SharedCounters",
-            "LOCATION": redis_url,
-            "KEY_PREFIX": "fluxiq",
-            "OPTIONS": {"fallback": str(fallback)},
-        }
-    return {"BACKEND": "fluxiq.counters.EmbeddedCounters", "LOCATION": str(fallback)}
+        parts = urlsplit(value)
+        _ = parts.port, parts.hostname
+    except ValueError:
+        return None
+    return parts if value.isprintable() and " " not in value else None

@@ -5,7 +5,7 @@ import tempfile
 from pathlib import Path
 
 from fluxiq.settings.base import *  # noqa: F403 - the idiom of layered settings
-from fluxiq.settings.readers import cache, database, text
+from fluxiq.settings.engines import cache, database
 
 SECRET_KEY = "test-secret-key-of-django-alone-0123456789"  # noqa: S105 - of the tests alone
 JWT_SIGNING_KEYS = "test-1:signing-key-of-the-tests-alone-0123456789"
@@ -16,8 +16,8 @@ MFA_KEYS = "test-1:sealing-key-of-the-tests-alone-0123456789"
 ALLOWED_HOSTS = ["testserver", "localhost", "127.0.0.1"]
 
 _scratch = Path(tempfile.gettempdir()) / f"fluxiq-tests-{os.getuid()}-{os.getpid()}"
-DATABASES = {"default": database(text("TEST_DATABASE_URL", f"sqlite:///{_scratch}.sqlite3"))}
-CACHES = {"default": cache(text("TEST_REDIS_URL"), _scratch / "counters.sqlite3")}
+DATABASES = {"default": database("TEST_DATABASE_URL", f"sqlite:///{_scratch}.sqlite3")}
+CACHES = {"default": cache("TEST_REDIS_URL", _scratch / "counters.sqlite3")}
 # The processes of one run share a server, and clear what is theirs alone.
 CACHES["default"]["KEY_PREFIX"] = os.environ.get("PYTEST_XDIST_WORKER", "main")
 

@@ -19,7 +19,7 @@ from django.utils import timezone
 from accounts.models import User
 from authn import passwords, recovery, sessions
 from authn.mfa import factors, totp
-from authn.models import ApiKey, MfaChallenge, Session
+from authn.models import ApiKey, MfaChallenge, Session, TotpFactor
 from fluxiq.audit import models as audit
 from fluxiq.audit import sealing, verification
 from fluxiq.principals import Kind, Principal
@@ -95,6 +95,16 @@ def challenge(user: str) -> dict[str, str]:
     enrolment = factors.enrol_without_one(user)
     codes = factors.confirm(user, totp.code_at(enrolment.secret, timezone.now()))
     return {"challenge": MfaChallenge.objects.issue(User.objects.get(pk=user)), "code": codes[0]}
+
+
+def keys_under(pepper: str) -> list[str]:
+    """The ids of the live keys under that pepper."""
+    return list(ApiKey.objects.live().filter(pepper_id=pepper).values_list("pk", flat=True))
+
+
+def forget_codes(user: str) -> None:
+    """Have the codes of that user's authenticator app serve again that served already."""
+    TotpFactor.objects.filter(user_id=user).update(last_step=0)
 
 
 def superuser() -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import http.client
 import os
+import signal
 import sys
 import tempfile
 from collections.abc import Mapping
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Self
 
 from fluxiq.tests.engines import AS_IN_PRODUCTION, PROJECT, Process, free_port
+from fluxiq.tests.waiting import wait_until
 
 
 class Gunicorn:
@@ -55,6 +57,17 @@ class Gunicorn:
         master = self.process.pid
         children = Path(f"/proc/{master}/task/{master}/children").read_text(encoding="ascii")
         return {int(pid) for pid in children.split()}
+
+    def reload(self) -> None:
+        """Send HUP; return once every worker is a new one."""
+        before = self.workers()
+        os.kill(self.process.pid, signal.SIGHUP)
+
+        def are_new() -> bool:
+            now = self.workers()
+            return len(now) == len(before) and not now & before
+
+        wait_until(are_new, "the workers to be replaced")
 
     def log(self) -> str:
         """All that the server and its workers printed, also once they have stopped."""

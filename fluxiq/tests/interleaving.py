@@ -10,6 +10,7 @@ what was committed.
 """
 
 import itertools
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -25,7 +26,7 @@ from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.utils import load_backend
 
-from fluxiq.settings.readers import database
+from fluxiq.settings.engines import database
 from fluxiq.tests.waiting import wait_until
 
 R = TypeVar("R")
@@ -102,7 +103,8 @@ class Arena:
     def __init__(self, url: str) -> None:
         self.is_sqlite = url.startswith("sqlite")
         self._url = url
-        settings = database(url)
+        with mock.patch.dict(os.environ, {"ARENA_URL": url}):
+            settings = database("ARENA_URL")
         settings["OPTIONS"].pop("pool", None)
         # Django's own defaults for what the URL does not say.
         self._settings = {**connections.settings[ALIAS], "CONN_HEALTH_CHECKS": False, **settings}

@@ -1,5 +1,6 @@
 """Arenas on both engines, with the service's own rules of what is cached and no limits."""
 
+import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -10,7 +11,7 @@ from unittest import mock
 from django.db import transaction
 from django.test import override_settings
 
-from fluxiq.settings.readers import cache
+from fluxiq.settings.engines import cache
 from fluxiq.tests.engines import require
 from fluxiq.tests.interleaving import Arena, arena
 from fluxiq.tests.postgres_server import database, shared_postgres
@@ -36,7 +37,8 @@ def arena_of(engines: str) -> Iterator[Arena]:
             name, _ = seeded_database(postgres.url, secrets)
             url = lifetime.enter_context(database(postgres, like=name))
             redis_url = valkey.url
-        counters = {"default": cache(redis_url, scratch / "counters.sqlite3")}
+        with mock.patch.dict(os.environ, {"ARENA_REDIS_URL": redis_url}):
+            counters = {"default": cache("ARENA_REDIS_URL", scratch / "counters.sqlite3")}
         lifetime.enter_context(override_settings(**LIMITS, CACHES=counters))
         # The plugin of the tests has it done at once: here transactions commit.
         lifetime.enter_context(mock.patch("authn.remembered.after_commit", transaction.on_commit))

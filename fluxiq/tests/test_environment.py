@@ -73,10 +73,10 @@ def test_what_is_set_as_a_file_is_not_set_again_by_default(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("content", "fault"),
     [
-        (None, "cannot read {path}: No such file or directory"),
-        (b"", "{path} is empty"),
-        (b" \n\t\n", "{path} is empty"),
-        (b"canary-\xff", "{path} is not UTF-8 text"),
+        (None, "cannot read the file that it names: No such file or directory"),
+        (b"", "the file that it names is empty"),
+        (b" \n\t\n", "the file that it names is empty"),
+        (b"canary-\xff", "cannot read the file that it names: it is not UTF-8 text"),
     ],
 )
 def test_a_file_that_gives_no_value_is_named_with_its_variable(
@@ -87,7 +87,7 @@ def test_a_file_that_gives_no_value_is_named_with_its_variable(
         file.write_bytes(content)
     with pytest.raises(ImproperlyConfigured) as refused:
         variables(NAME_FILE=str(file))["NAME"]
-    assert str(refused.value) == f"NAME_FILE: {fault.format(path=file)}"
+    assert str(refused.value) == f"NAME_FILE: {fault}"
 
 
 def test_a_directory_in_its_place_is_named_with_its_variable(tmp_path: Path) -> None:
@@ -158,7 +158,7 @@ def test_production_does_not_start_on_a_secret_that_it_cannot_read(
     assert done.returncode != 0
     last = done.stderr.strip().splitlines()[-1]
     assert "ImproperlyConfigured" in last
-    assert f"{name}_FILE: cannot read {tmp_path / name}: No such file" in last
+    assert f"{name}_FILE: cannot read the file that it names: No such file" in last
     for value in SECRETS.values():
         assert value not in done.stderr
 
@@ -167,7 +167,8 @@ def test_gunicorn_reads_its_own_settings_by_the_same_rule(tmp_path: Path) -> Non
     """A proxy that Django believes and gunicorn does not would have its https taken for http."""
     (tmp_path / "proxies").write_text("10.1.2.0/24\n")
     code = "import runpy; print(runpy.run_path('gunicorn.conf.py')['forwarded_allow_ips'])"
-    done = started({"TRUSTED_PROXIES_FILE": str(tmp_path / "proxies")}, code)
+    given = {**files(tmp_path), "TRUSTED_PROXIES_FILE": str(tmp_path / "proxies")}
+    done = started(given, code)
     assert done.stdout == "10.1.2.0/24,::ffff:10.1.2.0/120\n", done.stderr
 
 
@@ -182,5 +183,6 @@ def test_so_are_the_port_of_the_metrics_and_the_format_of_the_log(tmp_path: Path
         "line = read['logconfig_dict']['formatters']['line'];"
         "print(listener.open_once().getsockname(), 'fmt' in line)"
     )
-    done = started({f"{name}_FILE": str(tmp_path / name) for name in given}, code)
+    named = {f"{name}_FILE": str(tmp_path / name) for name in given}
+    done = started({**files(tmp_path), **named}, code)
     assert done.stdout == f"('127.0.0.2', {port}) True\n", done.stderr

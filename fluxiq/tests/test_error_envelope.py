@@ -12,6 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from fluxiq import urls
+from fluxiq.errors import ServiceUnavailable
 from fluxiq.tests.base import ApiTestCase
 from fluxiq.tests.error_catalogue import CATALOGUE
 from fluxiq.views import ApiView
@@ -61,7 +62,7 @@ class EnvelopeTests(ApiTestCase):
         self.assert_complete(response)
 
     def test_503_tells_nothing_but_the_request_id(self) -> None:
-        for raised in (OperationalError(SECRET), InterfaceError(SECRET)):
+        for raised in (OperationalError(SECRET), InterfaceError(SECRET), ServiceUnavailable()):
             with self.assertLogs(level="ERROR") as logged:
                 response = self.raising(raised)
             (record,) = logged.records  # one line, and no traceback: an outage has many

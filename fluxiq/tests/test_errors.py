@@ -9,6 +9,7 @@ import pytest
 from django.core.exceptions import PermissionDenied
 from django.db import InterfaceError, InternalError, OperationalError
 from django.http import Http404
+from django.test import RequestFactory
 from rest_framework import exceptions
 
 from fluxiq import error_handlers, errors
@@ -91,6 +92,24 @@ class TestFromException:
         assert error.status_code == status
         assert "which one" not in json.dumps(error.body())
         assert "refused" not in json.dumps(error.body())
+
+    @pytest.mark.parametrize("answer", ["view", "gate"])
+    def test_a_part_that_is_away_is_told_with_the_request_id_and_its_own_delay(
+        self, answer: str
+    ) -> None:
+        raised = errors.ServiceUnavailable(retry_after=7)
+        request = RequestFactory().get("/api/v1/auth/me")
+        request.resolver_match = None
+        request.request_id = "req_1"  # type: ignore[attr-defined]
+        if answer == "gate":
+            response = error_handlers.unavailable(request, raised)
+            body, headers = json.loads(response.content), dict(response.headers)
+        else:
+            error = error_handlers.from_exception(raised, "req_1")
+            assert error is not None
+            body, headers = error.body(), error.headers()
+        assert body["error"]["request_id"] == "req_1"
+        assert headers["Retry-After"] == "7"
 
     def test_a_standby_that_refuses_to_write_is_a_database_that_is_away(self) -> None:
         refused = InternalError("cannot execute INSERT in a read-only transaction")

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from fluxiq.settings.readers import mail
+from fluxiq.settings.engines import mail
 from fluxiq.tests.served import EMBEDDED, Service, serving
 
 pytestmark = pytest.mark.engine
@@ -77,5 +77,5 @@ def test_where_nothing_is_said_it_is_printed(
     monkeypatch.delenv("EMAIL_URL", raising=False)
     if url is not None:
         monkeypatch.setenv("EMAIL_URL", url)
-    backend = mail("consolemail://")["EMAIL_BACKEND"]
+    backend = mail("EMAIL_URL", "consolemail://")["EMAIL_BACKEND"]
     assert backend == "django.core.mail.backends.console.EmailBackend"

@@ -11,8 +11,8 @@ class Command(make_pepper.Command):
 
     help = "Print a new entry for MFA_KEYS. Nothing is stored."
     advice = (
-        "Put it first in MFA_KEYS and keep the older ones: a second factor moves to it when it is"
-        " used. `check --database default` tells whether one that is gone is still needed."
+        "Put it last in MFA_KEYS on every server; once all know it, first: a second factor moves to"
+        " the first when it is used. `doctor` tells when an old one can go."
     )
 
     def ids_of(self, entry: str) -> Iterable[str]:

@@ -8,7 +8,7 @@ from django.core.management.base import CommandError, CommandParser
 from django.utils import timezone
 
 from authn import keys
-from fluxiq import commands
+from fluxiq import commands, rings
 
 
 class Command(commands.Command):
@@ -16,8 +16,8 @@ class Command(commands.Command):
 
     help = "Print a new entry for API_KEY_PEPPERS. Nothing is stored."
     advice = (
-        "Put it first in API_KEY_PEPPERS and keep the older ones: a key moves to it when it is"
-        " used. `list_api_keys --peppers` tells when an old one can go."
+        "Put it last in API_KEY_PEPPERS on every server; once all know it, first: a key moves to"
+        " the first when it is used. `list_api_keys --peppers` tells when an old one can go."
     )
     requires_system_checks: list[str] = []  # it mends what the checks complain of
 
@@ -27,12 +27,15 @@ class Command(commands.Command):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
-            "--id", metavar="I", dest="entry_id", help="Its name; today's date unless given."
+            "--id",
+            metavar="I",
+            dest="entry_id",
+            help="Its name; today's date and 6 random characters unless given.",
         )
 
     def perform(self, entry_id: str | None, **options: Any) -> dict[str, Any]:
         if entry_id is None:
-            entry_id = f"{timezone.now():%Y-%m-%d}"
+            entry_id = rings.new_id(timezone.now().date())
         entry = f"{entry_id}:{secrets.token_urlsafe(48)}"
         if self._found(entry) != [entry_id]:
             raise CommandError(f"{entry_id!r} is no id: it has 1 to 32 of A-Z a-z 0-9 _ . -")

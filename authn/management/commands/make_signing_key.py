@@ -10,8 +10,8 @@ from django.conf import settings
 from django.core.management.base import CommandError, CommandParser
 from django.utils import timezone
 
-from authn import signing
-from fluxiq import commands
+from authn import signing_keys
+from fluxiq import commands, rings
 
 ALGORITHMS = ("HS256", "ES256", "EdDSA", "RS256")
 RSA_BITS = 3072  # as strong as the curves beside it (NIST SP 800-57, part 1, table 2)
@@ -36,8 +36,8 @@ def _material(algorithm: str) -> str:
 def _kids_of(entry: str) -> list[str]:
     """The kids that the ring would read there; none where it would refuse it."""
     try:
-        ring = signing.parse_ring(entry, forbidden_secret=settings.SECRET_KEY)
-    except signing.InvalidSigningKeys:
+        ring = signing_keys.parse_ring(entry, forbidden_secret=settings.SECRET_KEY)
+    except signing_keys.InvalidSigningKeys:
         return []
     return [key.kid for key in ring]
 
@@ -50,11 +50,15 @@ class Command(commands.Command):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--algorithm", choices=ALGORITHMS, default="HS256")
-        parser.add_argument("--kid", metavar="K", help="Its name; today's date unless given.")
+        parser.add_argument(
+            "--kid",
+            metavar="K",
+            help="Its name; today's date and 6 random characters unless given.",
+        )
 
     def perform(self, algorithm: str, kid: str | None, **options: Any) -> dict[str, Any]:
         if kid is None:
-            kid = f"{timezone.now():%Y-%m-%d}"
+            kid = rings.new_id(timezone.now().date())
         entry = f"{kid}:{_material(algorithm)}"
         if _kids_of(entry) != [kid]:
             raise CommandError(f"{kid!r} is no kid: it has 1 to 64 of A-Z a-z 0-9 _ . -")
@@ -63,6 +67,6 @@ class Command(commands.Command):
     def tell(self, result: dict[str, Any], **options: Any) -> None:
         self.stdout.write(result["entry"])
         self.note(
-            "Put it first in JWT_SIGNING_KEYS to sign with it. Keep the older ones until what they"
-            " signed has expired."
+            "Put it last in JWT_SIGNING_KEYS on every server; once all know it, first: the first"
+            " signs. Keep the older ones until what they signed has expired."
         )

@@ -85,7 +85,7 @@ class VerifyCommandTests(TrailCommandTestCase):
 
     def test_a_ring_that_cannot_be_used_is_said(self) -> None:
         with override_settings(AUDIT_KEYS="a1:short"):
-            assert "a1 has under 32 bytes" in self.refusal("verify_audit_log")
+            assert "the secret of entry 1 has under 32 bytes" in self.refusal("verify_audit_log")
 
 
 class ExportCommandTests(TrailCommandTestCase):

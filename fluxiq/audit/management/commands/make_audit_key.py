@@ -18,12 +18,15 @@ class Command(commands.Command):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
-            "--id", metavar="I", dest="key_id", help="Its name; today's date unless given."
+            "--id",
+            metavar="I",
+            dest="key_id",
+            help="Its name; today's date and 6 random characters unless given.",
         )
 
     def perform(self, key_id: str | None, **options: Any) -> dict[str, Any]:
         if key_id is None:
-            key_id = f"{timezone.now():%Y-%m-%d}"
+            key_id = rings.new_id(timezone.now().date())
         entry = f"{key_id}:{secrets.token_urlsafe(48)}"
         if _ids_of(entry) != [key_id]:
             raise CommandError(f"{key_id!r} is no id: it has 1 to 32 of A-Z a-z 0-9 _ . -")
@@ -32,8 +35,8 @@ class Command(commands.Command):
     def tell(self, result: dict[str, Any], **options: Any) -> None:
         self.stdout.write(result["entry"])
         self.note(
-            "Put it first in AUDIT_KEYS and keep the older ones for as long as what they sealed:"
-            " without them it cannot be verified."
+            "Put it last in AUDIT_KEYS on every server; once all know it, first: the first seals."
+            " Keep the older ones for as long as what they sealed: it is verified by them alone."
         )
 
 
