@@ -217,9 +217,9 @@ class ApiKeyManager(_ApiKeyManager["ApiKey"]):
         Raises KeyRefused where it no longer serves a caller at this address.
         """
         locked = self.select_for_update(of=("self",), no_key=True).select_related("merchant")
-        api_key = locked.get(pk=principal.id)
-        if not api_key.serves(address):
-            raise KeyRefused(api_key.id)
+        api_key = locked.filter(pk=principal.id).first()
+        if api_key is None or not api_key.serves(address):
+            raise KeyRefused(principal.id)
         return api_key.principal()
 
     def note_use(self, api_key_id: str, at: datetime, address: str) -> bool:

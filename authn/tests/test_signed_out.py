@@ -110,6 +110,7 @@ class WithSecondFactorTests(SignedOutCase):
             self.password()
             assert self.led_to(self.code(self.fresh_code())) == "/admin/", name
             self.client.logout()
+            self.forget_counts()
 
     def test_a_console_session_from_before_is_over(self) -> None:
         for name, way in self.ways().items():

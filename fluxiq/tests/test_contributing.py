@@ -93,10 +93,6 @@ def test_no_test_file_imports_from_another() -> None:
     assert [name for name, text in sources().items() if another.search(text)] == []
 
 
-def test_no_file_has_more_than_300_lines() -> None:
-    assert [name for name, text in sources().items() if text.count("\n") > 300] == []
-
-
 def test_five_changes_are_shown() -> None:
     assert len(DIFFS) == 5
 

@@ -117,7 +117,7 @@ def test_of_parallel_acceptances_of_an_invitation_one_wins(service: Service) -> 
         )
     seen = statuses(answers)
     assert seen[200] == 1, seen
-    assert set(seen) <= {200, 401, 429}
+    assert set(seen) <= {200, 401, 429, 503}  # 503 where too many hash at once
 
 
 def test_a_merchant_keeps_an_owner_when_two_leave_at_once(service: Service) -> None:
