@@ -7,6 +7,7 @@ refusal leaves the workers as they are.
 
 import os
 import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -29,13 +30,17 @@ def refusals() -> Iterator[None]:
 def check() -> None:
     """Load the settings and the rings in a child of this process.
 
-    Raises ImproperlyConfigured where they do. What else may be wrong is the workers' to tell.
+    Raises ImproperlyConfigured where they cannot be loaded. What is no refusal but a fault of the
+    code leaves its traceback in the log.
     """
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
         try:
             os.write(writing, _fault().encode())
+        except Exception:  # of whatever kind: a reload that fails must not stop the workers
+            traceback.print_exc()
+            os.write(writing, b"the settings cannot be loaded: see the traceback above")
         finally:
             os._exit(0)  # without what the parent would do at its exit
     os.close(writing)

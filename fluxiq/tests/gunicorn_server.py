@@ -59,7 +59,10 @@ class Gunicorn:
         return {int(pid) for pid in children.split()}
 
     def reload(self) -> None:
-        """Send HUP; return once every worker is a new one."""
+        """Send HUP; return once every worker is a new one, and one of them serves.
+
+        A worker that is told to stop before it has begun does not hear it.
+        """
         before = self.workers()
         os.kill(self.process.pid, signal.SIGHUP)
 
@@ -68,6 +71,7 @@ class Gunicorn:
             return len(now) == len(before) and not now & before
 
         wait_until(are_new, "the workers to be replaced")
+        wait_until(self._healthy, "the new workers to serve")
 
     def log(self) -> str:
         """All that the server and its workers printed, also once they have stopped."""

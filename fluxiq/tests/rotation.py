@@ -121,7 +121,6 @@ class Rotation:
             assert self.person is not None
             for person in (self.person, self._enrolled(one, other)):
                 self._sign_in(person, one, other)
-                self._sign_in(person, other, one)
             self.person = person
 
     def retire(self, which: str) -> None:

@@ -201,3 +201,12 @@ def test_gunicorn_and_commands_say_the_same(tmp_path: Path) -> None:
     assert started("gunicorn", of_file).stderr == (
         "fluxiq: SECRET_KEY_FILE: the file that it names is empty\n"
     )
+
+
+def test_settings_that_cannot_be_loaded_start_no_worker() -> None:
+    done = started("gunicorn", {"DJANGO_SETTINGS_MODULE": "fluxiq.settings.misspelt"})
+    assert done.returncode != 0
+    lines = done.stderr.strip().splitlines()
+    assert lines[-1] == "fluxiq: the settings cannot be loaded: see the traceback above"
+    assert lines[-2] == "ModuleNotFoundError: No module named 'fluxiq.settings.misspelt'"
+    assert "Booting worker" not in done.stderr
