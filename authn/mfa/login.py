@@ -40,7 +40,8 @@ def finish(challenge: str, code: str) -> TokenPair:
     spent, or whose password is another now, and for a wrong code, after which it still serves.
     """
     found = MfaChallenge.objects.opened_by(challenge)
-    if found is None:
+    # A dead one is refused before it is an attempt: it must not use up its user's five.
+    if found is None or not found.is_of(found.user):
         raise Unauthorized(INVALID_CHALLENGE)
 
     def sign_in(user: User, proved: SecondFactor) -> TokenPair:

@@ -177,7 +177,8 @@ class MfaChallengeManager(models.Manager["MfaChallenge"]):
 
     def opened_by(self, challenge: str) -> "MfaChallenge | None":
         """The challenge, if it is not spent and not over."""
-        return self.filter(digest=_digest(challenge), expires_at__gt=timezone.now()).first()
+        unspent = self.filter(digest=_digest(challenge), expires_at__gt=timezone.now())
+        return unspent.select_related("user").first()
 
 
 class MfaChallenge(models.Model):

@@ -6,10 +6,11 @@ from django.core import mail
 from django.utils import timezone
 
 from accounts.models import User
+from authn import passwords
 from authn.models import RecoveryCode
 from authn.tests.mfa_sign_in import INVALID, NOT_LIMITED, MfaCase
 from fluxiq.audit.models import AuditEvent, Kind
-from fluxiq.tests.factories import enrol
+from fluxiq.tests.factories import PASSWORD, enrol
 
 
 @NOT_LIMITED
@@ -37,6 +38,13 @@ class MfaThrottleTests(MfaCase):
         self.guess(5)
         assert self.challenge()
         assert self.finish(self.challenge(self.mario), of_mario.code()).status_code == 200
+
+    def test_codes_with_a_dead_challenge_are_no_attempts(self) -> None:
+        dead = self.challenge()
+        passwords.reset(self.olga, PASSWORD)
+        for _ in range(6):
+            assert self.finish(dead, self.phone.wrong_code()).content == INVALID
+        assert self.finish(self.challenge(), self.phone.code()).status_code == 200
 
     def test_a_success_is_no_failure(self) -> None:
         self.guess(4)
