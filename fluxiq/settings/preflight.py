@@ -72,12 +72,14 @@ def _fault() -> str:
 
 def refuse_bad_reloads(server: Any) -> None:
     """Keep gunicorn's master and its workers where a reload finds a configuration to refuse."""
-    reload = server.reload
+    reload, master = server.reload, os.getpid()
 
     def guarded() -> None:
         try:
             reload()
         except SystemExit as refusal:
+            if os.getpid() != master:
+                raise  # the end of a worker, which was forked in there
             server.log.error(
                 "The reload is refused, and the workers stay as they were: %s", refusal
             )

@@ -98,8 +98,11 @@ def test_a_reload_that_is_refused_leaves_the_workers_and_the_next_one_serves(
         assert "n" * 40 not in service.gunicorn.log()
         assert service.gunicorn.workers() == before
         assert service.call("GET", "/api/v1/auth/me", token).status == 200
-        reload_with(service, ring_file, f"{NEW},{OLD}", "new")
+        for _ in range(2):  # of which the second ends workers that a reload made
+            reload_with(service, ring_file, f"{NEW},{OLD}", "new")
         assert service.call("GET", "/api/v1/auth/me", token).status == 200
+        assert "WORKER TIMEOUT" not in service.gunicorn.log()
+        assert service.gunicorn.log().count("The reload is refused") == 1
 
 
 @pytest.mark.parametrize(
