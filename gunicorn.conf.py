@@ -10,6 +10,7 @@ from gunicorn.glogging import Logger
 from fluxiq import draining, preloading
 from fluxiq.logs import logging_config
 from fluxiq.metrics import listener
+from fluxiq.server.worker import Bounds
 from fluxiq.settings.environment import Variables
 
 _environ = Variables(cache=False)
@@ -20,10 +21,27 @@ _host = _environ.get("BIND_HOST") or ("0.0.0.0" if _production else "127.0.0.1")
 _port = _environ.get("PORT") or "8000"
 bind = f"[{_host}]:{_port}" if ":" in _host else f"{_host}:{_port}"
 
-worker_class = "fluxiq.workers.Worker"  # gthread, with fewer changes of threads
+worker_class = "fluxiq.server.worker.Worker"  # gthread, whose threads never wait for a client
 workers = int(_environ.get("WEB_CONCURRENCY") or max(2, min(os.cpu_count() or 1, 8)))
 threads = int(_environ.get("WEB_THREADS") or 4)
 preload_app = False  # new code by SIGHUP; the libraries are (fluxiq.preloading)
+
+# Of each worker: a full one closes those that wait longest, and never runs out of descriptors.
+worker_connections = 500
+_bounds = Bounds(
+    request_seconds=float(_environ.get("REQUEST_SECONDS") or 10),
+    connections_per_address=int(_environ.get("CONNECTIONS_PER_ADDRESS") or 100),
+)
+if not 0 < _bounds.request_seconds <= 3600:  # noqa: PLR2004 - an hour, and not NaN
+    raise ValueError("REQUEST_SECONDS must be a number of seconds over 0, at most 3600")
+if _bounds.connections_per_address < 0:
+    raise ValueError("CONNECTIONS_PER_ADDRESS must be a number, or 0 for no bound")
+
+
+def post_fork(server: Any, worker: Any) -> None:
+    """Tell a new worker its bounds."""
+    worker.bounds = _bounds
+
 
 # A proxy in front must drop idle connections sooner, or it will write to one that was just closed.
 keepalive = 30
