@@ -188,7 +188,8 @@ def bystanders(port: int, key: str) -> list[Client]:
 
 def p95(seen: list[Seen]) -> float:
     """The 95th percentile of the seconds that the answers took."""
-    return statistics.quantiles((answer.seconds for answer in seen), n=20)[-1]
+    seconds = [answer.seconds for answer in seen]
+    return statistics.quantiles(seconds, n=20)[-1] if len(seconds) > 1 else max(seconds)
 
 
 def by_client(seen: list[Seen], of: Callable[[list[Seen]], float]) -> dict[str, float]:

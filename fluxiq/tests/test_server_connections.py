@@ -1,0 +1,259 @@
+"""Slow, silent and broken clients of a real worker: each is answered or closed in its time."""
+
+import http.client
+import json
+import random
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+
+import pytest
+from gunicorn.config import Config
+
+from fluxiq.server.worker import LINGER_SECONDS, TICK_SECONDS, Worker
+from fluxiq.tests.hostile_clients import BODY, HEAD, KINDS, LAST, Attack, by_client, bystanders, p95
+from fluxiq.tests.load import Load, statuses
+from fluxiq.tests.raw_http import REQUEST, answers
+from fluxiq.tests.served import EMBEDDED, NO_LIMITS, Service, serving
+from fluxiq.tests.waiting import wait_until
+
+pytestmark = pytest.mark.engine
+
+REQUEST_SECONDS = 1
+PROXY = "127.0.0.9"
+OF_AN_ADDRESS = 40
+ENVIRONMENT = {
+    **NO_LIMITS,
+    "REQUEST_SECONDS": str(REQUEST_SECONDS),
+    "CONNECTIONS_PER_ADDRESS": str(OF_AN_ADDRESS),
+    "TRUSTED_PROXIES": PROXY,
+}
+
+
+@pytest.fixture(scope="module")
+def service() -> Iterator[Service]:
+    with serving(EMBEDDED, ENVIRONMENT, workers=1) as running:
+        yield running
+
+
+def connect(service: Service, source: str = "127.0.0.1") -> socket.socket:
+    """A connection from this address of the machine."""
+    return socket.create_connection(("127.0.0.1", service.gunicorn.port), 10, (source, 0))
+
+
+def until_closed(client: socket.socket) -> tuple[bytes, float]:
+    """All that comes until the server closes, and the seconds until then."""
+    began, received = time.monotonic(), b""
+    with suppress(ConnectionResetError):
+        while data := client.recv(65536):
+            received += data
+    return received, time.monotonic() - began
+
+
+class TestTime:
+    @pytest.mark.parametrize(
+        "sent", [b"G", HEAD, HEAD + b"Content-Length: 1000\r\n\r\n" + BODY, REQUEST + HEAD]
+    )
+    def test_half_a_request_is_408_in_the_envelope_and_closes(
+        self, service: Service, sent: bytes
+    ) -> None:
+        with connect(service) as client:
+            client.sendall(sent)
+            received, seconds = until_closed(client)
+        head, _, body = received[received.rindex(b"HTTP/1.1") :].partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 408 Request Timeout")
+        for line in (b"Connection: close", b"X-Content-Type-Options: nosniff", b"X-Request-ID: "):
+            assert line in head
+        assert json.loads(body)["error"]["code"] == "REQUEST_TIMEOUT"
+        assert REQUEST_SECONDS <= seconds < REQUEST_SECONDS + 2 * TICK_SECONDS + 1
+
+    def test_bytes_that_keep_coming_gain_no_time(self, service: Service) -> None:
+        with connect(service) as client:
+            began = time.monotonic()
+            client.settimeout(0.1)
+            received = b""
+            for byte in HEAD:
+                client.send(bytes([byte]))
+                with suppress(TimeoutError):
+                    received = client.recv(65536)
+                    break
+            assert received.startswith(b"HTTP/1.1 408")
+            assert time.monotonic() - began < REQUEST_SECONDS + 2 * TICK_SECONDS + 1
+
+    def test_a_silent_connection_is_closed_without_an_answer(self, service: Service) -> None:
+        with connect(service) as client:
+            received, seconds = until_closed(client)
+        assert received == b""
+        assert REQUEST_SECONDS <= seconds < REQUEST_SECONDS + 2 * TICK_SECONDS + 1
+
+    def test_a_client_that_never_closes_is_closed(self, service: Service) -> None:
+        with connect(service) as client:
+            client.sendall(LAST)
+            assert until_closed(client)[0].startswith(b"HTTP/1.1 200")
+            began = time.monotonic()
+            wait_until(lambda: self.refuses(client), "the end")
+            assert time.monotonic() - began < LINGER_SECONDS + 2 * TICK_SECONDS + 1
+
+    def refuses(self, client: socket.socket) -> bool:
+        """Whether the server takes no more of this connection."""
+        try:
+            client.send(b"x")
+        except OSError:
+            return True
+        return False
+
+    def test_two_hundred_of_all_kinds_hold_up_nobody(self, service: Service) -> None:
+        gunicorn = service.gunicorn
+        before = gunicorn.workers()
+        load = Load(*bystanders(gunicorn.port, service.demo["key"]))
+        with Attack(gunicorn.port, 200, tuple(KINDS)), load:
+            time.sleep(4)
+        assert set(statuses(load.seen)) == {200}
+        assert max(by_client(load.seen, p95).values()) <= 0.5
+        assert gunicorn.workers() == before
+
+
+class TestPlaces:
+    def test_an_address_has_so_many_connections_and_the_others_are_served(
+        self, service: Service
+    ) -> None:
+        held = [connect(service, "127.0.0.8") for _ in range(OF_AN_ADDRESS)]
+        with connect(service, "127.0.0.8") as one_too_many:
+            one_too_many.send(REQUEST)
+            assert until_closed(one_too_many)[0] == b""
+        assert service.call("GET", "/healthz").status == 200
+        for client in held:
+            client.close()
+        wait_until(lambda: self.is_served(service, "127.0.0.8"), "a place")
+
+    def test_a_trusted_proxy_has_as_many_as_it_likes(self, service: Service) -> None:
+        held = [connect(service, PROXY) for _ in range(OF_AN_ADDRESS)]
+        assert self.is_served(service, PROXY)
+        for client in held:
+            client.close()
+
+    def is_served(self, service: Service, source: str) -> bool:
+        with connect(service, source) as client:
+            client.sendall(LAST)
+            return until_closed(client)[0].startswith(b"HTTP/1.1 200")
+
+    def test_a_full_worker_makes_room_for_whoever_comes(self) -> None:
+        crowded = {
+            **ENVIRONMENT,
+            "REQUEST_SECONDS": "60",
+            "GUNICORN_CMD_ARGS": "--worker-connections 8",
+        }
+        with serving(EMBEDDED, crowded, workers=1) as service:
+            held = [connect(service) for _ in range(12)]
+            assert service.call("GET", "/healthz").status == 200
+            for client in held:
+                client.close()
+
+
+class TestWhatIsSent:
+    def test_a_body_of_twenty_megabytes_is_413_at_once(self, service: Service) -> None:
+        for path, code in (
+            ("/admin/login/", "PAYLOAD_TOO_LARGE"),
+            ("/nowhere", "PAYLOAD_TOO_LARGE"),
+        ):
+            head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 20000000\r\n"
+            with connect(service) as client:
+                client.sendall(
+                    f"{head}Content-Type: multipart/form-data; boundary=x\r\n\r\n".encode()
+                )
+                answer = http.client.HTTPResponse(client)
+                answer.begin()
+                assert answer.status == 413
+                assert json.loads(answer.read())["error"]["code"] == code
+                client.sendall(b"x" * 20_000_000)  # and no reset hides the answer
+
+    def test_a_client_that_waits_to_send_its_body_is_told_to(self, service: Service) -> None:
+        with connect(service) as client:
+            body = b'{"document": "12345678901"}'
+            asks = b"Expect: 100-continue\r\nConnection: close\r\nContent-Length: %d\r\n\r\n"
+            client.sendall(HEAD + asks % len(body))
+            assert client.recv(65536) == b"HTTP/1.1 100 Continue\r\n\r\n"
+            client.sendall(body)
+            assert until_closed(client)[0].startswith(b"HTTP/1.1 400 Bad Request")
+
+    @pytest.mark.parametrize("is_reset", [True, False])
+    def test_a_client_that_breaks_off_in_its_body_leaves_one_line(
+        self, service: Service, is_reset: bool
+    ) -> None:
+        before = service.gunicorn.log().splitlines()
+        with connect(service) as client:
+            client.sendall(HEAD + b"Content-Length: 1000\r\n\r\n" + BODY)
+            if is_reset:
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        wait_until(lambda: len(service.gunicorn.log().splitlines()) > len(before), "a line")
+        assert service.call("GET", "/healthz").status == 200
+        (line,) = [line for line in service.gunicorn.log().splitlines()[len(before) :] if line]
+        assert "INFO" in line
+        assert "broke off" in line
+
+
+class TestNoMixing:
+    def test_twenty_sent_at_once_with_credentials_of_their_own(self, service: Service) -> None:
+        tokens = [service.sign_in(number)["access_token"] for number in (0, 1)]
+        people = [
+            service.call("GET", "/api/v1/auth/me", token).json["data"]["id"] for token in tokens
+        ]
+        assert people[0] != people[1]
+        headers = [*(f"Authorization: Bearer {token}\r\n" for token in tokens), ""]
+        start = "GET /api/v1/auth/me HTTP/1.1\r\nHost: localhost\r\n"
+        requests = [f"{start}{headers[number % 3]}\r\n" for number in range(20)]
+        requests[-1] = requests[-1].replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n")
+        with connect(service) as client:
+            client.sendall("".join(requests).encode())
+            received = answers(until_closed(client)[0])
+        assert len(received) == 20
+        for number, (status, _, body) in enumerate(received):
+            expected = people[number % 3] if number % 3 < 2 else None
+            assert status == (200 if expected else 401)
+            assert json.loads(body).get("data", {}).get("id") == expected
+
+    def test_thirty_clients_that_abort_at_random_get_no_answer_of_another(
+        self, service: Service
+    ) -> None:
+        faults: list[str] = []
+        threads = [
+            threading.Thread(target=self.abort, args=(service, n, faults)) for n in range(30)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert not faults
+
+    def abort(self, service: Service, number: int, faults: list[str]) -> None:
+        """Ask, with an id of its own each time, in pieces, and break off at some of them."""
+        choose = random.Random(number)  # noqa: S311 - no secret
+        for turn in range(8):
+            ids = [f"client-{number}-{turn}-{part}" for part in range(choose.randint(1, 5))]
+            bodies = [json.dumps({"token": name}) for name in ids]
+            data = "".join(
+                f"POST /api/v1/auth/introspect HTTP/1.1\r\nHost: x\r\nX-Request-ID: {name}\r\n"
+                f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n{body}"
+                for name, body in zip(ids, bodies, strict=True)
+            ).encode()
+            cut = choose.choice([len(data), choose.randrange(len(data))])
+            with connect(service, PROXY) as client:
+                middle = choose.randrange(cut + 1)
+                client.sendall(data[:middle])
+                client.sendall(data[middle:cut])
+                if choose.random() < 0.3:
+                    continue
+                client.shutdown(socket.SHUT_WR)
+                received = answers(until_closed(client)[0])
+            seen = [headers["x-request-id"] for _, headers, _ in received]
+            if seen != ids[: len(seen)] or (cut == len(data) and seen != ids):
+                faults.append(f"{ids}: {received}")
+
+
+def test_tls_is_refused_at_the_start() -> None:
+    configuration = Config()
+    configuration.set("certfile", "/nowhere")
+    with pytest.raises(ValueError, match="no TLS"):
+        Worker.check_config(configuration, None)
