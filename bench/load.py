@@ -18,6 +18,7 @@ from bench.report import Failed
 
 SCRIPT = Path(__file__).with_name("load.lua")
 CONNECTIONS = 8
+TIMEOUT = "10s"  # of an answer, which on a busy machine may wait for a hash
 GRACE_SECONDS = 60  # beyond the time asked for, before wrk is taken to hang
 
 Check = Callable[[Any], bool]
@@ -75,7 +76,17 @@ def drive(
         share = str(max(1, connections // len(urls)))
         processes = [
             subprocess.Popen(
-                [wrk, "-t1", f"-c{share}", f"-d{seconds}s", "-s", str(SCRIPT), url],
+                [
+                    wrk,
+                    "-t1",
+                    f"-c{share}",
+                    f"-d{seconds}s",
+                    "--timeout",
+                    TIMEOUT,
+                    "-s",
+                    str(SCRIPT),
+                    url,
+                ],
                 env=environment,
                 text=True,
                 stdout=subprocess.PIPE,

@@ -1,0 +1,222 @@
+"""Which server serves this application best? Linux; run from the root:
+
+    python3 -m venv /tmp/contenders
+    /tmp/contenders/bin/pip install -r requirements.lock
+    /tmp/contenders/bin/pip install gevent granian gunicorn_h1c
+    .venv/bin/python -m bench.bakeoff --environment /tmp/contenders [--before OTHER_CHECKOUT]
+
+Each contender serves the same database with two workers. They take turns under a mixed load (90%
+verifications, 5% sign-ins, 5% pages of the console), in reversed order every other round; a ratio
+is taken round by round. Then each stands 200 hostile connections of all kinds, while two clients
+ask /healthz and /auth/verify. Everything but the ratios depends on how busy the machine is.
+"""
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from argparse import Namespace
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench import load
+from bench.load import CONNECTIONS
+from bench.options import parser, prepare
+from bench.report import Ratio, machine, say
+from bench.servers import (
+    BALANCED,
+    HUGE_PAGES,
+    THREADS,
+    WORKERS,
+    Engines,
+    engines,
+    filled,
+    forget,
+    running,
+)
+from fluxiq.tests.engines import PROJECT, free_port
+from fluxiq.tests.hostile_clients import KINDS, Attack, by_client, bystanders, p95
+from fluxiq.tests.load import Load
+from fluxiq.tests.postgres_server import database
+from fluxiq.tests.served import NO_LIMITS, SECRETS, manage
+
+PEOPLE = 64
+VERIFICATIONS = 18  # to one sign-in and one page
+PAGE = "/admin/merchants/merchant/"
+HOSTILE = 200
+HOSTILE_SECONDS = 10
+OURS, BEFORE = "this worker", "the worker before"
+
+
+@dataclass(frozen=True, slots=True)
+class Contender:
+    """A server: its command, but for the port, and where it runs."""
+
+    name: str
+    command: Sequence[str]
+    directory: Path = PROJECT
+
+
+def gunicorn(name: str, python: str, *options: str, directory: Path = PROJECT) -> Contender:
+    """gunicorn with this project's configuration, and these options over it."""
+    command = (python, "-m", "gunicorn", "fluxiq.wsgi", "-c", BALANCED, *options)
+    return Contender(name, command, directory)
+
+
+def contenders(options: Namespace) -> list[Contender]:
+    """Ours first, then those that can be tried here."""
+    slow_parser = ("--http-parser", "python")
+    found = [gunicorn(OURS, sys.executable, *slow_parser)]
+    if options.before:
+        found.append(gunicorn(BEFORE, sys.executable, *slow_parser, directory=options.before))
+    stock = ("--worker-class", "gthread", *slow_parser)
+    found.append(gunicorn("gunicorn's gthread", sys.executable, *stock))
+    if options.environment:
+        python = str(options.environment / "bin" / "python")
+        gevent = ("--worker-class", "gevent", *slow_parser)
+        found.append(gunicorn("gunicorn's gevent", python, *gevent))
+        found.append(gunicorn(f"{OURS} with gunicorn_h1c", python, "--http-parser", "fast"))
+        granian = [str(options.environment / "bin" / "granian"), "--interface", "wsgi"]
+        granian += ["fluxiq.wsgi:application", "--host", "127.0.0.1", "--no-ws"]
+        granian += ["--workers", str(WORKERS), "--blocking-threads", str(THREADS)]
+        found.append(Contender("granian", granian))
+    return found
+
+
+@contextmanager
+def serving(contender: Contender, settings: Mapping[str, str]) -> Iterator[tuple[int, int]]:
+    """The contender, running: its port, and its pid."""
+    port = free_port()
+    environment = {
+        **settings,
+        "BENCH_GUNICORN_CONF": "gunicorn.conf.py",
+        "BENCH_CONNECTIONS": str(CONNECTIONS),
+        "BIND_HOST": "127.0.0.1",
+        "PORT": str(port),
+        "WEB_CONCURRENCY": str(WORKERS),
+        "WEB_THREADS": str(THREADS),
+        "PYTHONPATH": str(contender.directory),
+        **HUGE_PAGES,
+    }
+    command = [*contender.command]
+    if contender.name == "granian":
+        command += ["--port", str(port)]
+    url = f"http://127.0.0.1:{port}/healthz"
+    with running(contender.name, command, contender.directory, environment, url) as pid:
+        yield port, pid
+
+
+def mixed(cast: Mapping[str, Any], cookie: str) -> list[str]:
+    """The lines of the mixed load."""
+    credentials = [c for pair in zip(cast["keys"], cast["tokens"], strict=True) for c in pair]
+    verify = "GET /api/v1/auth/verify?permission=accounts:read Authorization: Bearer {}"
+    lines = []
+    for number, credential in enumerate(credentials):
+        lines.append(verify.format(credential))
+        if number % VERIFICATIONS == 0:
+            document = cast["documents"][number % len(cast["documents"])]
+            body = json.dumps({"document": document, "password": cast["password"]})
+            lines += [f"POST /api/v1/auth/login {body}", f"GET {PAGE} Cookie: {cookie}"]
+    return lines
+
+
+def workers(pid: int) -> set[int]:
+    """The processes that a server started."""
+    return {int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()}
+
+
+def survives(contender: Contender, settings: Mapping[str, str], key: str) -> str:
+    """What bystanders have of a contender under hostile connections."""
+    # As it is delivered: not with the few connections of `bench.balanced`.
+    command = ["gunicorn.conf.py" if part == BALANCED else part for part in contender.command]
+    delivered = Contender(contender.name, command, contender.directory)
+    with serving(delivered, settings) as (port, pid):
+        before = workers(pid)
+        asking = Load(*bystanders(port, key))
+        with Attack(port, HOSTILE, tuple(KINDS)), asking:
+            time.sleep(HOSTILE_SECONDS)
+        slow = by_client([seen for seen in asking.seen if seen.status], p95)
+        failed = sum(not seen.status for seen in asking.seen)
+        killed = len(before - workers(pid))
+    told = ", ".join(f"{name} {seconds:.3f} s" for name, seconds in slow.items()) or "no answer"
+    return f"{told}; {len(asking.seen) - failed} answers, {failed} without; {killed} killed"
+
+
+def measure(at: Engines, options: Namespace) -> None:
+    """Measure, and print the table."""
+    with database(at.postgres) as url:
+        settings = {
+            **SECRETS,
+            **NO_LIMITS,
+            "DJANGO_SETTINGS_MODULE": "fluxiq.settings.production",
+            "ALLOWED_HOSTS": "127.0.0.1",
+            "DATABASE_URL": url,
+            "REDIS_URL": at.valkey.url,
+            "MFA_REQUIRED_FOR_STAFF": "False",
+            "MFA_REQUIRED_FOR_SUPERUSERS": "False",
+        }
+        manage(settings, "migrate", "--no-input", "-v0")
+        for directory in {contender.directory for contender in contenders(options)}:
+            command = [sys.executable, "manage.py", "collectstatic", "--no-input", "-v0"]
+            subprocess.run(command, cwd=directory, env={**os.environ, **settings}, check=True)
+        cast, cookie = filled(settings, f"people({PEOPLE})"), filled(settings, "staff()")
+        forget(at.valkey.url)
+        trying = contenders(options)
+        found: dict[str, list[load.Load]] = {contender.name: [] for contender in trying}
+        for number in range(options.rounds):
+            for contender in trying if number % 2 else reversed(trying):
+                with serving(contender, settings) as (port, _):
+                    urls, lines = (f"http://127.0.0.1:{port}",), mixed(cast, cookie)
+                    load.drive(urls, lines, kind="mixed", seconds=1)
+                    seen = load.drive(urls, lines, kind="mixed", seconds=options.seconds)
+                found[contender.name].append(seen)
+                say(
+                    f"  {contender.name}: {seen.rate:.0f}/s,"
+                    f" p50 {seen.p50_ms:.1f} ms, p99 {seen.p99_ms:.0f} ms"
+                )
+        stood = {each.name: survives(each, settings, cast["keys"][0]) for each in trying}
+    reference = BEFORE if BEFORE in found else OURS
+    say(f"\n{table(found, stood, reference)}")
+
+
+def table(
+    found: Mapping[str, Sequence[load.Load]], stood: Mapping[str, str], reference: str
+) -> str:
+    """The ratios to the reference, and what 200 hostile connections did, as Markdown."""
+    about = machine()
+    lines = [
+        f"{about['date']}, {about['cores']} cores of {about['processor']}; to {reference}.",
+        "",
+        "| server | requests a second | median | 99th percentile | hostile connections: p95 |",
+        "|---|---|---|---|---|",
+    ]
+    theirs = found[reference]
+    for name, ours in found.items():
+        ratios = [
+            Ratio.of([getattr(one, what) for one in ours], [getattr(one, what) for one in theirs])
+            for what in ("rate", "p50_ms", "p99_ms")
+        ]
+        tail = statistics.median(one.p99_ms for one in ours)
+        rate, median, last = ratios
+        lines.append(f"| {name} | {rate} | {median} | {last}, {tail:.0f} ms | {stood[name]} |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Run it as a command."""
+    options = parser()
+    options.add_argument("--environment", type=Path, help="with gevent, granian, gunicorn_h1c")
+    options.add_argument("--before", type=Path, help="another checkout, to compare with")
+    given = options.parse_args()
+    prepare()
+    with engines() as at:
+        measure(at, given)
+
+
+if __name__ == "__main__":
+    main()
