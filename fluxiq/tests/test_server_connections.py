@@ -12,7 +12,7 @@ from contextlib import suppress
 import pytest
 from gunicorn.config import Config
 
-from fluxiq.server.worker import LINGER_SECONDS, TICK_SECONDS, Worker
+from fluxiq.server.worker import LINGER_SECONDS, Worker
 from fluxiq.tests.hostile_clients import BODY, HEAD, KINDS, LAST, Attack, by_client, bystanders, p95
 from fluxiq.tests.load import Load, statuses
 from fluxiq.tests.raw_http import REQUEST, answers
@@ -22,6 +22,8 @@ from fluxiq.tests.waiting import wait_until
 pytestmark = pytest.mark.engine
 
 REQUEST_SECONDS = 1
+EARLY = 0.2  # the server's time begins before the client's
+LATE = 5.0  # on a busy machine
 PROXY = "127.0.0.9"
 OF_AN_ADDRESS = 40
 ENVIRONMENT = {
@@ -67,7 +69,7 @@ class TestTime:
         for line in (b"Connection: close", b"X-Content-Type-Options: nosniff", b"X-Request-ID: "):
             assert line in head
         assert json.loads(body)["error"]["code"] == "REQUEST_TIMEOUT"
-        assert REQUEST_SECONDS <= seconds < REQUEST_SECONDS + 2 * TICK_SECONDS + 1
+        assert REQUEST_SECONDS - EARLY < seconds < LATE
 
     def test_bytes_that_keep_coming_gain_no_time(self, service: Service) -> None:
         with connect(service) as client:
@@ -80,13 +82,13 @@ class TestTime:
                     received = client.recv(65536)
                     break
             assert received.startswith(b"HTTP/1.1 408")
-            assert time.monotonic() - began < REQUEST_SECONDS + 2 * TICK_SECONDS + 1
+            assert time.monotonic() - began < LATE
 
     def test_a_silent_connection_is_closed_without_an_answer(self, service: Service) -> None:
         with connect(service) as client:
             received, seconds = until_closed(client)
         assert received == b""
-        assert REQUEST_SECONDS <= seconds < REQUEST_SECONDS + 2 * TICK_SECONDS + 1
+        assert REQUEST_SECONDS - EARLY < seconds < LATE
 
     def test_a_client_that_never_closes_is_closed(self, service: Service) -> None:
         with connect(service) as client:
@@ -94,7 +96,7 @@ class TestTime:
             assert until_closed(client)[0].startswith(b"HTTP/1.1 200")
             began = time.monotonic()
             wait_until(lambda: self.refuses(client), "the end")
-            assert time.monotonic() - began < LINGER_SECONDS + 2 * TICK_SECONDS + 1
+            assert time.monotonic() - began < LINGER_SECONDS + LATE
 
     def refuses(self, client: socket.socket) -> bool:
         """Whether the server takes no more of this connection."""
