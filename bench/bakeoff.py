@@ -26,6 +26,7 @@ from typing import Any
 from bench import load
 from bench.load import CONNECTIONS
 from bench.options import parser, prepare
+from bench.processors import spent
 from bench.report import Failed, Ratio, machine, say
 from bench.servers import (
     BALANCED,
@@ -168,22 +169,26 @@ def measure(at: Engines, options: Namespace) -> None:
         trying = contenders(options)
         found: dict[str, list[load.Load]] = {contender.name: [] for contender in trying}
         verified: dict[str, list[load.Load]] = {contender.name: [] for contender in trying}
+        costs: dict[str, list[float]] = {contender.name: [] for contender in trying}
         lines = mixed(cast, cookie)
         only = [line for line in lines if "/auth/verify" in line]
         for number in range(options.rounds):
             for contender in trying if number % 2 else reversed(trying):
-                with serving(contender, settings) as (port, _):
+                with serving(contender, settings) as (port, pid):
                     at_port = (f"http://127.0.0.1:{port}",)
                     with suppress(Failed):  # a server that still warms up may answer nothing
                         load.drive(at_port, lines, kind="mixed", seconds=WARM_UP_SECONDS)
                     seen = load.drive(at_port, lines, kind="mixed", seconds=options.seconds)
+                    before = spent(pid)
                     plain = load.drive(at_port, only, kind="mixed", seconds=options.seconds)
+                    took = (spent(pid) - before) / plain.requests * 1e6
                 found[contender.name].append(seen)
                 verified[contender.name].append(plain)
+                costs[contender.name].append(took)
                 say(
                     f"  {contender.name}: {seen.rate:.0f}/s, p50 {seen.p50_ms:.1f} ms, p99"
                     f" {seen.p99_ms:.0f} ms; verifications: {plain.rate:.0f}/s, p50"
-                    f" {plain.p50_ms:.1f} ms, p99 {plain.p99_ms:.0f} ms"
+                    f" {plain.p50_ms:.1f} ms, p99 {plain.p99_ms:.0f} ms, {took:.0f} µs of a core"
                 )
         stood = {each.name: survives(each, settings, cast["keys"][0]) for each in trying}
     reference = BEFORE if BEFORE in found else OURS
@@ -193,6 +198,9 @@ def measure(at: Engines, options: Namespace) -> None:
     for what, loads in (("mixed", found), ("verifications", verified)):
         for name, ours in loads.items():
             say(f"| {name} | {what} | {' | '.join(ratios(ours, loads[reference]))} |")
+    say("\n| server | a core's time for a verification |\n|---|---|")
+    for name, each in costs.items():
+        say(f"| {name} | {Ratio.of(each, costs[reference])} |")
     say("\n| server | bystanders of 200 hostile connections: 95th percentile |\n|---|---|")
     for name, told in stood.items():
         say(f"| {name} | {told} |")

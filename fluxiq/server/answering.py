@@ -29,6 +29,7 @@ class AnsweringWorker(ThreadWorker):  # type: ignore[misc]
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
+        self.alive: bool = True  # gunicorn's, until the worker is told to stop
         # Connections. (Additions and removals are atomic.)
         self._queued: set[Connection] = set()
         self._lingering: set[Connection] = set()

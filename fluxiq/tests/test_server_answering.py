@@ -168,7 +168,7 @@ class TestThread:
 
     def test_it_answers_what_comes_within_a_moment(self, start: Start) -> None:
         ends: list[socket.socket] = []
-        worker = start(Said(lambda number: number < 3 and ends[0].sendall(REQUEST)))  # type: ignore[func-returns-value,arg-type,return-value]
+        worker = start(Said(lambda number: number < 3 and ends[0].sendall(REQUEST)))  # type: ignore[func-returns-value,arg-type]
         client, connection = worker.connect(REQUEST)
         ends.append(client)
         assert not worker.answer(connection).is_last
