@@ -16,9 +16,10 @@ pytestmark = pytest.mark.proof
 
 CONNECTIONS = 200
 CLIENTS = 16
-SECONDS = 4  # more than gunicorn waits for a worker that does nothing else
+SECONDS = 40  # more than gunicorn waits for a worker that does nothing else
 SLOWEST = 0.5
 MEMORY_MIB = 110
+HASHES_MIB = 2 * 46  # of argon2id, at once on two cores; their memory comes on top
 DATABASE_CONNECTIONS = 2 * (4 + 4)  # workers, their threads, and what works beside the requests
 
 
@@ -43,7 +44,9 @@ def database_connections(service: Service) -> int:
     return int(row[0]) - 1
 
 
-def trial(service: Service, what: str, attack: Attack | SignIns) -> None:
+def trial(
+    service: Service, what: str, attack: Attack | SignIns, most_memory: float = MEMORY_MIB
+) -> None:
     """Print what bystanders had of it, and hold it to what is promised."""
     gunicorn = service.gunicorn
     before = gunicorn.workers()
@@ -61,7 +64,7 @@ def trial(service: Service, what: str, attack: Attack | SignIns) -> None:
     assert set(statuses(load.seen)) == {200}
     assert max(slow.values()) <= SLOWEST
     assert after == before
-    assert memory <= MEMORY_MIB
+    assert memory <= most_memory
     assert held <= DATABASE_CONNECTIONS
 
 
@@ -75,4 +78,5 @@ def test_two_hundred_connections_hold_up_nobody(service: Service, kind: str) -> 
 def test_sixteen_who_sign_in_without_pause_hold_up_nobody(service: Service) -> None:
     document = service.demo["users"][1]["document"]
     attack = SignIns(service.gunicorn.port, document, CLIENTS)
-    trial(service, f"{CLIENTS} clients that sign in without pause", attack)
+    most = MEMORY_MIB + HASHES_MIB
+    trial(service, f"{CLIENTS} clients that sign in without pause", attack, most)
