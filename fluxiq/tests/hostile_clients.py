@@ -116,6 +116,11 @@ class Attack:
             found[attacker.kind] = max([found.get(attacker.kind, 0), *attacker.lives])
         return found
 
+    @property
+    def reopened(self) -> int:
+        """How many of the connections are opened again as soon as they are closed."""
+        return sum(attacker.kind in READERS for attacker in self._attackers)
+
     def told(self) -> str:
         """What there is to say of it."""
         lives = (f"{kind}: {seconds:.1f} s" for kind, seconds in self.longest.items() if seconds)
@@ -139,6 +144,7 @@ class SignIns:
         self._stop = threading.Event()
         self._threads = [threading.Thread(target=self._run, args=(n,)) for n in range(clients)]
         self.answers: Counter[int] = Counter()
+        self.reopened = clients
 
     def __enter__(self) -> Self:
         for thread in self._threads:

@@ -20,6 +20,7 @@ SECONDS = 40  # more than gunicorn waits for a worker that does nothing else
 SLOWEST = 0.5
 MEMORY_MIB = 110
 HASHES_MIB = 2 * 46  # of argon2id, at once on two cores; their memory comes on top
+DESCRIPTORS = 2 * 40  # of workers that serve nobody hostile
 DATABASE_CONNECTIONS = 2 * (4 + 4)  # workers, their threads, and what works beside the requests
 
 
@@ -33,6 +34,11 @@ def resident(pids: set[int]) -> float:
     """The MiB of the largest of these processes."""
     sizes = [re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{pid}/status").read_text()) for pid in pids]
     return max(int(size[1]) for size in sizes if size) / 1024
+
+
+def descriptors(pids: set[int]) -> int:
+    """How many files and sockets these processes have open."""
+    return sum(len(list(Path(f"/proc/{pid}/fd").iterdir())) for pid in pids)
 
 
 def database_connections(service: Service) -> int:
@@ -54,11 +60,13 @@ def trial(
         with Load(*bystanders(gunicorn.port, service.demo["key"])) as load:
             time.sleep(SECONDS)
         memory, held = resident(gunicorn.workers()), database_connections(service)
+        opened = descriptors(gunicorn.workers())
     slow = {name: round(value, 3) for name, value in by_client(load.seen, p95).items()}
     after = gunicorn.workers()
     print(
         f"\n{what}: p95 {slow} of {len(load.seen)} answers, {dict(statuses(load.seen))};"
-        f" {len(before - after)} workers killed; {memory:.0f} MiB, {held} database connections;"
+        f" {len(before - after)} workers killed; {memory:.0f} MiB, {held} database connections,"
+        f" {opened} descriptors;"
         f" {attack.told()}"
     )
     assert set(statuses(load.seen)) == {200}
@@ -66,6 +74,7 @@ def trial(
     assert after == before
     assert memory <= most_memory
     assert held <= DATABASE_CONNECTIONS
+    assert opened <= DESCRIPTORS + attack.reopened
 
 
 @pytest.mark.parametrize("kind", [*KINDS, "all kinds"])
