@@ -8,7 +8,6 @@ itself; to have the loop do so would cost two changes of threads for each reques
 from typing import Any
 
 from gunicorn.http import wsgi
-from gunicorn.http.errors import ParseException
 from gunicorn.workers.gthread import ThreadWorker
 
 from fluxiq.malformed import Refusal
@@ -53,10 +52,6 @@ class AnsweringWorker(ThreadWorker):  # type: ignore[misc]
                 if connection.is_last or connection.answers.size:
                     break
                 request = self._following(connection)
-        except ParseException as fault:
-            self.write_refusal(connection, fault)
-            connection.answers.flush()
-            connection.is_last = True
         except Exception:  # of whatever kind: nobody waits for what a thread raises
             self.log.exception("A connection could not be served")
             connection.is_last = True
@@ -106,9 +101,16 @@ class AnsweringWorker(ThreadWorker):  # type: ignore[misc]
         )
         if not staying:
             return None
-        request = connection.reader.next()
-        if request is not None:
-            return request
+        try:
+            return connection.reader.next() or self._linger(connection)
+        except Exception as fault:  # of whatever kind, mostly ParseException
+            self.write_refusal(connection, fault)
+            connection.answers.flush()
+            connection.is_last = True
+            return None
+
+    def _linger(self, connection: Connection) -> Any:
+        """The next request, where it comes within a moment."""
         self._lingering.add(connection)
         data = connection.receive(wait=True)
         self._lingering.discard(connection)

@@ -16,8 +16,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from gunicorn.http.errors import ParseException
-
 from fluxiq.addresses import counting_identity, is_within, parse_address
 from fluxiq.malformed import TooSlow
 from fluxiq.server.answering import AnsweringWorker
@@ -54,13 +52,14 @@ class Worker(AnsweringWorker):
         self._waiting: dict[Connection, None] = {}  # those that the loop has, the oldest first
         self._addresses: Counter[str] = Counter()
         self._turned_away = 0
+        self._is_out_of_files = False  # until the next sweep
         self._next_sweep = 0.0
 
     @classmethod
     def check_config(cls, cfg: Any, log: Any) -> None:
         """Raises ValueError for what this worker does not speak."""
-        if cfg.is_ssl:
-            raise ValueError("This worker speaks no TLS: end it in a proxy in front")
+        if cfg.is_ssl or cfg.proxy_protocol != "off":
+            raise ValueError("This worker speaks neither TLS nor the PROXY protocol: a proxy does")
 
     def run(self) -> None:
         """Serve until told to stop, and then until all that was begun is answered."""
@@ -69,7 +68,8 @@ class Worker(AnsweringWorker):
         wakes = self.method_queue
         self.poller.register(wakes.fileno(), selectors.EVENT_READ, wakes.run_callbacks)
         while self.alive and self.is_parent_alive():
-            self.set_accept_enabled(self.nr_conns < self.worker_connections)
+            is_full = self._is_out_of_files or self.nr_conns >= self.worker_connections
+            self.set_accept_enabled(not is_full)
             self._turn()
         self.alive = False
         self.set_accept_enabled(False)
@@ -98,6 +98,10 @@ class Worker(AnsweringWorker):
             client, peer = listener.accept()
         except (BlockingIOError, ConnectionAbortedError):
             return  # another worker has it, or nobody
+        except OSError as error:
+            self.log.warning("A worker can take no connection: %s", error)
+            self._is_out_of_files = True
+            return
         address = self._counted_as(peer)
         most = self.bounds.connections_per_address
         if address and most and self._addresses[address] >= most:
@@ -138,7 +142,9 @@ class Worker(AnsweringWorker):
         """Have the next request answered where it is here, and else wait for it."""
         try:
             request = connection.reader.next()
-        except ParseException as fault:
+        except (
+            Exception
+        ) as fault:  # of whatever kind, mostly ParseException: the loop serves others
             self._refuse(connection, fault)
             return
         if request is not None:
@@ -252,11 +258,12 @@ class Worker(AnsweringWorker):
                 self._refuse(connection, TooSlow())
             else:
                 self._end(connection)
-        if self.nr_conns >= self.worker_connections:
+        if self._is_out_of_files or self.nr_conns >= self.worker_connections:
+            self._is_out_of_files = False
             oldest = [each for each in self._waiting if now - each.since >= SPARED_SECONDS]
-            for connection in oldest[: self.worker_connections // 8]:
+            for connection in oldest[: 1 + self.worker_connections // 8]:
                 self._end(connection)
-            self.log.warning("All %d connections of a worker were taken", self.worker_connections)
+            self.log.warning("A worker was full, of %d connections", self.nr_conns)
         if self._turned_away:
             most = self.bounds.connections_per_address
             self.log.warning(

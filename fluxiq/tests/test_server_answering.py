@@ -8,6 +8,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
+from unittest import mock
 
 import pytest
 from gunicorn.config import Config
@@ -250,3 +251,12 @@ class TestThread:
         assert status == 500
         assert json.loads(body)["error"]["code"] == "INTERNAL_ERROR"
         assert b"secret" not in body
+
+    def test_a_fault_in_reading_what_follows_is_500_and_closes(self, start: Start) -> None:
+        worker = start(Said())
+        client, connection = worker.connect(REQUEST)
+        request = connection.reader.next()
+        connection.reader = mock.Mock(next=mock.Mock(side_effect=RuntimeError("secret")))
+        worker.have_answered(connection, request)
+        assert worker.next_returned().is_last
+        assert [status for status, _, _ in answers(client.recv(65536))] == [200, 500]

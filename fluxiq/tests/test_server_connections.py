@@ -3,11 +3,13 @@
 import http.client
 import json
 import random
+import resource
 import socket
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 from gunicorn.config import Config
@@ -142,15 +144,18 @@ class TestPlaces:
             client.sendall(LAST)
             return until_closed(client)[0].startswith(b"HTTP/1.1 200")
 
-    def test_a_full_worker_makes_room_for_whoever_comes(self) -> None:
-        crowded = {
-            **ENVIRONMENT,
-            "REQUEST_SECONDS": "60",
-            "GUNICORN_CMD_ARGS": "--worker-connections 8",
-        }
+    @pytest.mark.parametrize("is_short_of_files", [False, True])
+    def test_a_full_worker_makes_room_for_whoever_comes(self, is_short_of_files: bool) -> None:
+        few = "" if is_short_of_files else "--worker-connections 8"
+        crowded = {**ENVIRONMENT, "REQUEST_SECONDS": "60", "GUNICORN_CMD_ARGS": few}
         with serving(EMBEDDED, crowded, workers=1) as service:
+            if is_short_of_files:
+                (worker,) = service.gunicorn.workers()
+                files = len(list(Path(f"/proc/{worker}/fd").iterdir())) + 8
+                resource.prlimit(worker, resource.RLIMIT_NOFILE, (files, files))
             held = [connect(service) for _ in range(12)]
             assert service.call("GET", "/healthz").status == 200
+            assert "full" in service.gunicorn.log()
             for client in held:
                 client.close()
 
@@ -267,8 +272,9 @@ class TestNoMixing:
                 faults.append(f"{ids}: {received}")
 
 
-def test_tls_is_refused_at_the_start() -> None:
+@pytest.mark.parametrize(("name", "value"), [("certfile", "/nowhere"), ("proxy_protocol", "v2")])
+def test_what_it_does_not_speak_is_refused_at_the_start(name: str, value: str) -> None:
     configuration = Config()
-    configuration.set("certfile", "/nowhere")
-    with pytest.raises(ValueError, match="no TLS"):
+    configuration.set(name, value)
+    with pytest.raises(ValueError, match="neither TLS nor the PROXY protocol"):
         Worker.check_config(configuration, None)
