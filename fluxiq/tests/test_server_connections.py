@@ -2,38 +2,38 @@
 
 import http.client
 import json
-import random
 import resource
 import socket
-import threading
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
 from gunicorn.config import Config
 
-from fluxiq.server.worker import LINGER_SECONDS, Worker
+from fluxiq.server.worker import LINGER_SECONDS, MAX_UNREAD, Worker
 from fluxiq.tests.hostile_clients import BODY, HEAD, KINDS, LAST, Attack, by_client, bystanders, p95
 from fluxiq.tests.load import Load, statuses
-from fluxiq.tests.raw_http import REQUEST, answers
+from fluxiq.tests.raw_http import REQUEST, connect, until_closed
 from fluxiq.tests.served import EMBEDDED, NO_LIMITS, Service, serving
-from fluxiq.tests.smuggling import AMBIGUOUS
 from fluxiq.tests.waiting import wait_until
 
 pytestmark = pytest.mark.engine
 
 REQUEST_SECONDS = 1
+KEEP_ALIVE = 2
 EARLY = 0.2  # the server's time begins before the client's
 LATE = 5.0  # on a busy machine
 PROXY = "127.0.0.9"
+LARGE_FILE = "/static/drf_spectacular_sidecar/swagger-ui-dist/swagger-ui-bundle.js"
 OF_AN_ADDRESS = 40
 ENVIRONMENT = {
     **NO_LIMITS,
     "REQUEST_SECONDS": str(REQUEST_SECONDS),
     "CONNECTIONS_PER_ADDRESS": str(OF_AN_ADDRESS),
     "TRUSTED_PROXIES": PROXY,
+    "GUNICORN_CMD_ARGS": f"--keep-alive {KEEP_ALIVE}",
 }
 
 
@@ -41,20 +41,6 @@ ENVIRONMENT = {
 def service() -> Iterator[Service]:
     with serving(EMBEDDED, ENVIRONMENT, workers=1) as running:
         yield running
-
-
-def connect(service: Service, source: str = "127.0.0.1") -> socket.socket:
-    """A connection from this address of the machine."""
-    return socket.create_connection(("127.0.0.1", service.gunicorn.port), 10, (source, 0))
-
-
-def until_closed(client: socket.socket) -> tuple[bytes, float]:
-    """All that comes until the server closes, and the seconds until then."""
-    began, received = time.monotonic(), b""
-    with suppress(ConnectionResetError):
-        while data := client.recv(65536):
-            received += data
-    return received, time.monotonic() - began
 
 
 class TestTime:
@@ -92,6 +78,13 @@ class TestTime:
             received, seconds = until_closed(client)
         assert received == b""
         assert REQUEST_SECONDS - EARLY < seconds < LATE
+
+    def test_a_connection_without_another_request_is_closed(self, service: Service) -> None:
+        with connect(service) as client:
+            client.sendall(REQUEST)
+            received, seconds = until_closed(client)
+        assert received.startswith(b"HTTP/1.1 200")
+        assert KEEP_ALIVE - EARLY < seconds < KEEP_ALIVE + LATE
 
     def test_a_client_that_never_closes_is_closed(self, service: Service) -> None:
         with connect(service) as client:
@@ -159,6 +152,20 @@ class TestPlaces:
             for client in held:
                 client.close()
 
+    def test_answers_that_nobody_reads_take_so_much_memory_and_the_oldest_go(
+        self, service: Service
+    ) -> None:
+        size = int(service.call("HEAD", LARGE_FILE).headers["content-length"])
+        ask = f"GET {LARGE_FILE} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode()
+        with ExitStack() as stack:
+            clients = []
+            for _ in range(MAX_UNREAD // size + 5):
+                clients.append(stack.enter_context(connect(service, PROXY, takes=4096)))
+                clients[-1].sendall(ask)
+                clients[-1].recv(1)
+            received = [len(until_closed(client)[0]) for client in (clients[0], clients[-1])]
+        assert received[0] < size < received[1]
+
 
 class TestWhatIsSent:
     def test_a_body_of_twenty_megabytes_is_413_at_once(self, service: Service) -> None:
@@ -200,76 +207,6 @@ class TestWhatIsSent:
         (line,) = [line for line in service.gunicorn.log().splitlines()[len(before) :] if line]
         assert "INFO" in line
         assert "broke off" in line
-
-
-class TestNoMixing:
-    @pytest.mark.parametrize("data", AMBIGUOUS)
-    def test_an_ambiguous_request_is_refused_and_what_follows_it_is_not_answered(
-        self, service: Service, data: bytes
-    ) -> None:
-        with connect(service, PROXY) as client:
-            client.sendall(data + REQUEST)
-            received = answers(until_closed(client)[0])
-        found = [status for status, _, _ in received]
-        # gunicorn drops Content_Length and its like: their request has no body, and is answered.
-        assert found in ([400], [501]) or (b"_" in data and found == [401, 400])
-        assert received[-1][1]["connection"] == "close"
-
-    def test_twenty_sent_at_once_with_credentials_of_their_own(self, service: Service) -> None:
-        tokens = [service.sign_in(number)["access_token"] for number in (0, 1)]
-        people = [
-            service.call("GET", "/api/v1/auth/me", token).json["data"]["id"] for token in tokens
-        ]
-        assert people[0] != people[1]
-        headers = [*(f"Authorization: Bearer {token}\r\n" for token in tokens), ""]
-        start = "GET /api/v1/auth/me HTTP/1.1\r\nHost: localhost\r\n"
-        requests = [f"{start}{headers[number % 3]}\r\n" for number in range(20)]
-        requests[-1] = requests[-1].replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n")
-        with connect(service) as client:
-            client.sendall("".join(requests).encode())
-            received = answers(until_closed(client)[0])
-        assert len(received) == 20
-        for number, (status, _, body) in enumerate(received):
-            expected = people[number % 3] if number % 3 < 2 else None
-            assert status == (200 if expected else 401)
-            assert json.loads(body).get("data", {}).get("id") == expected
-
-    def test_thirty_clients_that_abort_at_random_get_no_answer_of_another(
-        self, service: Service
-    ) -> None:
-        faults: list[str] = []
-        threads = [
-            threading.Thread(target=self.abort, args=(service, n, faults)) for n in range(30)
-        ]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        assert not faults
-
-    def abort(self, service: Service, number: int, faults: list[str]) -> None:
-        """Ask, with an id of its own each time, in pieces, and break off at some of them."""
-        choose = random.Random(number)  # noqa: S311 - no secret
-        for turn in range(8):
-            ids = [f"client-{number}-{turn}-{part}" for part in range(choose.randint(1, 5))]
-            bodies = [json.dumps({"token": name}) for name in ids]
-            data = "".join(
-                f"POST /api/v1/auth/introspect HTTP/1.1\r\nHost: x\r\nX-Request-ID: {name}\r\n"
-                f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n{body}"
-                for name, body in zip(ids, bodies, strict=True)
-            ).encode()
-            cut = choose.choice([len(data), choose.randrange(len(data))])
-            with connect(service, PROXY) as client:
-                middle = choose.randrange(cut + 1)
-                client.sendall(data[:middle])
-                client.sendall(data[middle:cut])
-                if choose.random() < 0.3:
-                    continue
-                client.shutdown(socket.SHUT_WR)
-                received = answers(until_closed(client)[0])
-            seen = [headers["x-request-id"] for _, headers, _ in received]
-            if seen != ids[: len(seen)] or (cut == len(data) and seen != ids):
-                faults.append(f"{ids}: {received}")
 
 
 @pytest.mark.parametrize(("name", "value"), [("certfile", "/nowhere"), ("proxy_protocol", "v2")])
