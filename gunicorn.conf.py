@@ -9,6 +9,7 @@ from gunicorn.glogging import Logger
 from fluxiq import draining, preloading
 from fluxiq.logs import logging_config
 from fluxiq.metrics import listener
+from fluxiq.server.worker import Bounds
 from fluxiq.settings import preflight
 from fluxiq.settings import server as configured
 
@@ -21,10 +22,20 @@ with preflight.refusals():
 
 bind = _server.bind
 
-worker_class = "fluxiq.workers.Worker"  # gthread, with fewer changes of threads
+worker_class = "fluxiq.server.worker.Worker"  # gthread, whose threads never wait for a client
 workers = _server.workers
 threads = _server.threads
 preload_app = False  # new code by SIGHUP; the libraries are (fluxiq.preloading)
+
+# Of each worker: a full one closes those that wait longest, and never runs out of descriptors.
+worker_connections = 500
+_bounds = Bounds(_server.request_seconds, _server.connections_per_address)
+
+
+def post_fork(server: Any, worker: Any) -> None:
+    """Tell a new worker its bounds."""
+    worker.bounds = _bounds
+
 
 # A proxy in front must drop idle connections sooner, or it will write to one that was just closed.
 keepalive = 30

@@ -7,7 +7,12 @@ is measured then is chance. With many clients, or a proxy in front, it evens out
 
 import os
 import runpy
+from importlib import import_module
 from typing import Any
+
+if os.environ.get("BENCH_GEVENT"):
+    # Before this project's libraries are loaded: gevent fails where it finds Django half set up.
+    import_module("gevent.monkey").patch_all()
 
 if _configuration := os.environ.get("BENCH_GUNICORN_CONF"):
     globals().update(runpy.run_path(_configuration))
@@ -17,4 +22,5 @@ _CONNECTIONS = int(os.environ["BENCH_CONNECTIONS"])
 
 def post_worker_init(worker: Any) -> None:
     """Have no worker accept more than its share of the connections."""
-    worker.worker_connections = -(-_CONNECTIONS // worker.cfg.workers)
+    if os.environ.get("BENCH_SHARES") != "off":
+        worker.worker_connections = -(-_CONNECTIONS // worker.cfg.workers)

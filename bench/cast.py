@@ -5,7 +5,9 @@ import sys
 import time
 from hashlib import sha256
 
+from django.conf import settings
 from django.contrib.auth.hashers import make_password
+from django.test import Client
 from stdnum.br import cnpj, cpf
 
 from accounts.models import User
@@ -44,6 +46,15 @@ def people(count: int, *, first: int = 0, more_sessions: int = 0) -> None:
     more = [sessions.start(users[n % count]).refresh_token for n in range(more_sessions)]
     made = {"keys": keys, "tokens": tokens, "documents": documents, "refresh": more}
     json.dump({**made, "password": PASSWORD}, sys.stdout)
+
+
+def staff() -> None:
+    """A superuser who is signed in to the console: the cookie of the session."""
+    user = User.objects.create_superuser(_cpf(800_000), PASSWORD, name="Staff")
+    client = Client()
+    client.force_login(user)
+    morsel = client.cookies[settings.SESSION_COOKIE_NAME]
+    json.dump(f"{morsel.key}={morsel.value}", sys.stdout)
 
 
 def used(count: int) -> None:

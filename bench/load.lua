@@ -1,6 +1,7 @@
 -- What wrk sends, by the environment:
 --   BENCH_VALUES   a file of lines: each the Authorization header or the body of a request, in turn
---   BENCH_KIND     header, body, or chain: a body that holds a token, whose answer holds the next
+--   BENCH_KIND     header, body, or chain: a body that holds a token, whose answer holds the next;
+--                  or mixed: lines of a method, a path, and a header line or, of a POST, a body
 --   BENCH_SENDS    for chain: the name of the token in the body sent
 --   BENCH_ANSWERS  for chain: its name in the answer
 --   BENCH_FIRST    for header: each request comes from an address of its own, this number of
@@ -27,7 +28,15 @@ function init(arguments)
   end
   if kind == "chain" or first then return end
   for n, value in ipairs(values) do
-    if kind == "header" then
+    if kind == "mixed" then
+      local method, path, rest = value:match("^(%u+) (%S+) (.*)$")
+      if method == "POST" then
+        made[n] = wrk.format("POST", path, json, rest)
+      else
+        local name, content = rest:match("^(%S+): (.*)$")
+        made[n] = wrk.format(method, path, { [name] = content })
+      end
+    elseif kind == "header" then
       made[n] = wrk.format("GET", nil, value ~= "" and { Authorization = value } or nil)
     else
       made[n] = wrk.format("POST", nil, json, value)

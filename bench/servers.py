@@ -112,7 +112,7 @@ def service(
             **HUGE_PAGES,
         }
         command = [sys.executable, "-m", "gunicorn", "fluxiq.wsgi", "-c", BALANCED]
-        with _running("the service", command, PROJECT, gunicorn, f"{url}/healthz") as pid:
+        with running("the service", command, PROJECT, gunicorn, f"{url}/healthz") as pid:
             yield Served((url,), pid, settings, cast)
 
 
@@ -160,8 +160,8 @@ def peers(
         wsgi = "django.core.wsgi:get_wsgi_application()"
         command = [python, "-m", "gunicorn", wsgi, "-c", BALANCED, *shape]
         url = f"http://127.0.0.1:{port}"
-        running = _running("the peers", command, PEERS, settings, f"{url}/plain/static")
-        django = Served((url,), stack.enter_context(running), settings, cast)
+        process = running("the peers", command, PEERS, settings, f"{url}/plain/static")
+        django = Served((url,), stack.enter_context(process), settings, cast)
         urls = []
         # A process for each port: uvicorn's workers do not share the connections evenly.
         for _ in range(WORKERS if fastapi else 0):
@@ -169,8 +169,8 @@ def peers(
             command = [python, "-m", "uvicorn", "fastapi_app:app", "--port", str(port)]
             command += ["--no-access-log", "--log-level", "warning"]
             urls.append(f"http://127.0.0.1:{port}")
-            running = _running("FastAPI", command, PEERS, settings, f"{urls[-1]}/healthz")
-            stack.enter_context(running)
+            process = running("FastAPI", command, PEERS, settings, f"{urls[-1]}/healthz")
+            stack.enter_context(process)
         yield django, Served(tuple(urls), 0, settings, cast)
 
 
@@ -208,7 +208,7 @@ def _run(command: Sequence[str], environment: Mapping[str, str] | None = None) -
 
 
 @contextmanager
-def _running(
+def running(
     what: str,
     command: Sequence[str],
     directory: Path,

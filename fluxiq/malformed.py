@@ -11,7 +11,22 @@ from http import HTTPStatus
 
 from gunicorn.http import errors
 
+
+class TooSlow(errors.ParseException):  # type: ignore[misc]
+    """A request's head and body did not come within their time."""
+
+
+class TooLarge(errors.ParseException):  # type: ignore[misc]
+    """A body is larger than any is read."""
+
+
+class BrokenOff(errors.ParseException):  # type: ignore[misc]
+    """A body ended before it was as long as was said."""
+
+
 _STATUSES: dict[type[Exception], HTTPStatus] = {
+    TooSlow: HTTPStatus.REQUEST_TIMEOUT,
+    TooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     errors.LimitRequestLine: HTTPStatus.REQUEST_URI_TOO_LONG,
     errors.LimitRequestHeaders: HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
     errors.ExpectationFailed: HTTPStatus.EXPECTATION_FAILED,
@@ -23,8 +38,15 @@ _OURS = (
     errors.InvalidResponseHeader,
     errors.InvalidResponseHeaderName,
 )
+# A code and a message, where it is not VALIDATION_ERROR.
+_CODES = {
+    HTTPStatus.REQUEST_TIMEOUT: ("REQUEST_TIMEOUT", "The request did not arrive in time"),
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: (
+        "PAYLOAD_TOO_LARGE",
+        "The request body is larger than 65536 bytes",
+    ),
+}
 _HEADERS = {
-    "Connection": "close",
     "Content-Type": "application/json",
     "Cache-Control": "no-store",
     "X-Content-Type-Options": "nosniff",
@@ -44,22 +66,31 @@ class Refusal:
         else:
             self.status = _STATUSES.get(type(fault), HTTPStatus.BAD_REQUEST)
 
-    def content(self) -> bytes:
-        """The whole answer, head and body."""
-        body = json.dumps({"error": self._error()}).encode()
-        headers = {
+    def headers(self) -> dict[str, str]:
+        """The headers of the answer."""
+        return {
             **_HEADERS,
             "X-Request-ID": self.request_id,
-            "Content-Length": str(len(body)),
+            "Content-Length": str(len(self.body())),
         }
-        lines = [f"HTTP/1.1 {self.status} {self.status.phrase}"]
-        lines += [f"{name}: {value}" for name, value in headers.items()]
-        return "\r\n".join([*lines, "", ""]).encode() + body
+
+    def body(self) -> bytes:
+        """The body of the answer."""
+        return json.dumps({"error": self._error()}).encode()
+
+    def content(self) -> bytes:
+        """The whole answer, head and body, after which the connection closes."""
+        lines = [f"HTTP/1.1 {self.status} {self.status.phrase}", "Connection: close"]
+        lines += [f"{name}: {value}" for name, value in self.headers().items()]
+        return "\r\n".join([*lines, "", ""]).encode() + self.body()
 
     def _error(self) -> dict[str, object]:
         if self.is_ours:
             message = "Something went wrong on our side"
             return {"code": "INTERNAL_ERROR", "message": message, "request_id": self.request_id}
+        if self.status in _CODES:
+            code, message = _CODES[self.status]
+            return {"code": code, "message": message}
         details = {"request": [self.status.phrase]}
         message = "The request is not valid"
         return {"code": "VALIDATION_ERROR", "message": message, "details": details}

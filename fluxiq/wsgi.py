@@ -4,11 +4,9 @@ import atexit
 import gc
 import logging
 import os
-import re
 from collections.abc import Callable, Iterable
 from functools import partial
 from http import HTTPStatus
-from io import BytesIO
 from typing import Any
 
 import django
@@ -25,52 +23,16 @@ from django.utils.log import log_response
 from django.utils.module_loading import import_string
 
 from fluxiq.postgresql import patience
+from fluxiq.server.bodies import StartResponse, Utf8Alone, WholeBodies
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "fluxiq.settings.local")
 
 logger = logging.getLogger(__name__)
 
-MAX_CHUNKED_BODY = 64 * 1024
-
 # Seconds that the database has for an answer: to what the API asks, which takes milliseconds; to a
 # page of the staff console, or work beside the requests.
 API_PATIENCE = 2.0
 PATIENCE = 10.0
-
-_CHARSET = re.compile(r";\s*charset\s*=[^;]*", re.IGNORECASE)
-
-StartResponse = Callable[..., Any]
-WSGIApplication = Callable[[dict[str, Any], StartResponse], Iterable[bytes]]
-
-
-class ChunkedBodies:
-    """Gives a chunked body the length that Django asks for: without one, it reads none at all.
-
-    One byte over the API's limit is enough to be refused for its size.
-    """
-
-    def __init__(self, application: WSGIApplication) -> None:
-        self._application = application
-
-    def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
-        if "chunked" in environ.get("HTTP_TRANSFER_ENCODING", "").lower():
-            body = environ["wsgi.input"].read(MAX_CHUNKED_BODY + 1)
-            environ["wsgi.input"] = BytesIO(body)
-            environ["CONTENT_LENGTH"] = str(len(body))
-        return self._application(environ, start_response)
-
-
-class Utf8Alone:
-    """Drops the charset that a Content-Type names: Django would read the query in it, and so let
-    a client hide a parameter, or fail on a codec that is none for text."""
-
-    def __init__(self, application: WSGIApplication) -> None:
-        self._application = application
-
-    def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
-        if "CONTENT_TYPE" in environ:
-            environ["CONTENT_TYPE"] = _CHARSET.sub("", environ["CONTENT_TYPE"])
-        return self._application(environ, start_response)
 
 
 class Handler(WSGIHandler):
@@ -149,7 +111,7 @@ def refuse_misconfiguration() -> None:
 atexit.register(gc.freeze)
 django.setup(set_prefix=False)
 patience.of_process(PATIENCE)
-application = Utf8Alone(ChunkedBodies(Handler()))
+application = Utf8Alone(WholeBodies(Handler()))
 refuse_misconfiguration()
 for start in settings.WORKER_STARTS:
     import_string(start)()

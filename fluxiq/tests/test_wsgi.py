@@ -1,85 +1,17 @@
-"""The WSGI application: chunked bodies, which Django would not read without a length."""
+"""The WSGI application: what it answers to any server's environment."""
 
 import io
 import json
-from collections.abc import Iterable
 from typing import Any
 from unittest import mock
 from wsgiref.util import setup_testing_defaults
 
-import pytest
 from django.core.handlers.wsgi import WSGIRequest
 from django.http import HttpResponse
 from django.test import TestCase
 
-from fluxiq.wsgi import (
-    MAX_CHUNKED_BODY,
-    ChunkedBodies,
-    Handler,
-    WSGIApplication,
-    application,
-)
-
-
-class Recorder:
-    """A WSGI application that keeps what it is given."""
-
-    def __init__(self) -> None:
-        self.length: str | None = None
-        self.body = b""
-
-    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        self.length = environ.get("CONTENT_LENGTH")
-        self.body = environ["wsgi.input"].read()
-        return [b"answer"]
-
-
-class Dribbling(io.BytesIO):
-    """Keeps how much was asked of it."""
-
-    asked = 0
-
-    def read(self, size: int | None = -1) -> bytes:
-        assert size is not None
-        assert size >= 0, "all of an endless body was asked for"
-        self.asked = size
-        return super().read(size)
-
-
-def call(body: bytes, **environ: Any) -> Recorder:
-    recorder = Recorder()
-    answer = ChunkedBodies(recorder)({"wsgi.input": io.BytesIO(body), **environ}, lambda *_: None)
-    assert list(answer) == [b"answer"]
-    return recorder
-
-
-class TestChunkedBodies:
-    @pytest.mark.parametrize("coding", ["chunked", "Chunked", "gzip, chunked", "CHUNKED"])
-    def test_a_chunked_body_is_given_its_length(self, coding: str) -> None:
-        seen = call(b'{"a": 1}', HTTP_TRANSFER_ENCODING=coding)
-        assert (seen.length, seen.body) == ("8", b'{"a": 1}')
-
-    def test_an_empty_chunked_body_has_no_length(self) -> None:
-        assert call(b"", HTTP_TRANSFER_ENCODING="chunked").length == "0"
-
-    def test_the_length_that_a_client_claims_beside_it_is_not_believed(self) -> None:
-        seen = call(b"12345678", HTTP_TRANSFER_ENCODING="chunked", CONTENT_LENGTH="3")
-        assert (seen.length, seen.body) == ("8", b"12345678")
-
-    def test_a_body_with_a_length_is_left_alone(self) -> None:
-        seen = call(b"12345678", CONTENT_LENGTH="8")
-        assert (seen.length, seen.body) == ("8", b"12345678")
-        assert call(b"").length is None
-        assert call(b"x", HTTP_TRANSFER_ENCODING="identity").length is None
-
-    def test_an_endless_body_is_read_only_until_it_is_too_large(self) -> None:
-        source = Dribbling(b"x" * (MAX_CHUNKED_BODY * 4))
-        recorder = Recorder()
-        environ = {"wsgi.input": source, "HTTP_TRANSFER_ENCODING": "chunked"}
-        ChunkedBodies(recorder)(environ, lambda *_: None)
-        assert source.asked == MAX_CHUNKED_BODY + 1 == 65_537
-        assert recorder.length == "65537"
-        assert len(recorder.body) == 65_537
+from fluxiq.server.bodies import WSGIApplication
+from fluxiq.wsgi import Handler, application
 
 
 class ApplicationTestCase(TestCase):
