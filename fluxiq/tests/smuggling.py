@@ -1,7 +1,7 @@
 """Requests byte for byte: valid ones, and what two servers may read in two ways."""
 
 GET = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
-POST = b"POST /api/v1/accounts HTTP/1.1\r\nHost: x\r\n"
+POST = b"POST /api/v1/accounts HTTP/1.1\r\nHost: localhost\r\n"
 SIZED = POST + b"Content-Length: 5\r\n\r\nhello"
 CHUNKED = POST + b"Transfer-Encoding: chunked\r\n\r\n"
 WHOLE = CHUNKED + b'5;ext="a;b"\r\nhello\r\n00000B\r\n, you there\r\n0\r\n\r\n'
