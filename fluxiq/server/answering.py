@@ -24,7 +24,7 @@ def may_stay(*, connections: int, threads: int, queued: int, lingering: int) -> 
 
 
 class AnsweringWorker(ThreadWorker):  # type: ignore[misc]
-    """As gunicorn's, but for what its threads do."""
+    """gunicorn's threaded worker, with threads that only answer."""
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)

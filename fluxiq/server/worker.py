@@ -21,15 +21,15 @@ from fluxiq.malformed import TooSlow
 from fluxiq.server.answering import AnsweringWorker
 from fluxiq.server.connections import Connection
 
-TICK_SECONDS = 0.5  # how exactly deadlines are kept
-ANSWER_SECONDS = 30.0  # that a client has to read an answer
-LINGER_SECONDS = 2.0  # that a client has to close after an answer that is the last
-STOP_SECONDS = 2.0  # that a worker which stops waits for another request of a connection
+TICK_SECONDS = 0.5  # deadlines are checked this often
+ANSWER_SECONDS = 30.0  # for a client to read an answer
+LINGER_SECONDS = 2.0  # for a client to close after its last answer
+STOP_SECONDS = 2.0  # for another request of an idle connection, while the worker stops
 MAX_UNREAD = 32 * 1024 * 1024  # bytes of answers that clients have not read, in all
-# Bytes that the kernel holds for a client which reads slowly; twice that with what it adds. Linux
-# would let it grow to megabytes.
+# Bytes that the kernel buffers for a client that reads slowly (Linux doubles the number). Without a
+# bound it lets the buffer grow to megabytes.
 SEND_BUFFER = 128 * 1024
-SPARED_SECONDS = 1.0  # that even a full worker waits for a client
+SPARED_SECONDS = 1.0  # for a client, even where the worker is full
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
@@ -43,7 +43,7 @@ class Bounds:
 
 
 class Worker(AnsweringWorker):
-    """As gunicorn's, but that its loop reads, sends and waits."""
+    """gunicorn's threaded worker, with a loop that reads requests and sends what is unread."""
 
     bounds = Bounds()  # gunicorn.conf.py sets them
 
