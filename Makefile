@@ -1,6 +1,6 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test coverage prove bench check audit sbom schema collection messages screenshots format lock clean
+.PHONY: help run test test-all coverage prove bench check audit sbom schema collection messages screenshots format lock clean
 
 # Python keeps what it compiled, whatever the shell says: each server and command that a test starts
 # would else compile the service anew.
@@ -20,7 +20,7 @@ COMPILE := $(PY) -m uv pip compile --quiet --universal --python-version 3.11 --g
 	--no-emit-index-url --no-emit-find-links --no-header
 
 help: ## Show this list
-	@awk 'BEGIN { FS = ":.*## " } /^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
 
 run: $(SERVING) ## Serve with demo data, at http://127.0.0.1:8000 or PORT
 	@$(PY) manage.py migrate --no-input
@@ -29,14 +29,16 @@ run: $(SERVING) ## Serve with demo data, at http://127.0.0.1:8000 or PORT
 		GLIBC_TUNABLES=$${GLIBC_TUNABLES:-glibc.malloc.hugetlb=1} \
 		$(PY) -m gunicorn fluxiq.wsgi -c gunicorn.conf.py
 
-test: $(DEVELOPING) $(NODE_INSTALLED) ## Run the whole suite; make test ARGS="-k login" for a part of it
+test: $(DEVELOPING) $(NODE_INSTALLED) ## Run each test once; make test ARGS="-k login" for a part of them
 	@$(PY) -m pytest $(SPREAD) $(ARGS)
+
+test-all: test ## The same, and once more on PostgreSQL and Valkey what an engine may change
 	@echo "Once more, on PostgreSQL and Valkey"
 	@TEST_ENGINES=servers $(PY) -m pytest $(SPREAD) -m "not engine and not once and not proof" $(ARGS)
 
 coverage: $(DEVELOPING) ## The whole suite, and how much of the code it reaches: fails under the floors
 	@$(PY) -m coverage erase
-	@$(MAKE) --no-print-directory test ARGS="--cov --cov-append --cov-report= $(ARGS)"
+	@$(MAKE) --no-print-directory test-all ARGS="--cov --cov-append --cov-report= $(ARGS)"
 	@$(PY) -m coverage report --fail-under=95
 	@$(PY) -m coverage report --include="authn/*" --fail-under=100
 
