@@ -19,6 +19,7 @@ from merchants.models import Merchant
 PASSWORD, CHALLENGE, RESET, INVITATION = "password", "challenge", "reset token", "invitation"
 FIRST, SECOND, REFRESH, ROLE, KEY = "first", "second", "refresh", "Vera's role", "key"
 VERAS_INVITATION = "Vera's invitation"
+ALONE = "the password without a second factor"  # it signs in, and does not once there is one
 LIVE_KEY = "a live key"  # to change or to rotate, whoever does it
 ALL_SESSIONS = {FIRST, SECOND, REFRESH}
 OTHER_SESSIONS = {SECOND, REFRESH}
@@ -156,7 +157,7 @@ TAKING = [
         "confirm a second factor",
         _call("POST", "/auth/mfa/confirm", FIRST, lambda w: {"code": w.phone.code()}),
         needs={FIRST},
-        takes=OTHER_SESSIONS | {PASSWORD},
+        takes=OTHER_SESSIONS | {ALONE},
         once=True,
         second_factor=False,
     ),
@@ -236,7 +237,7 @@ USING = [
     _operation(
         "sign in",
         _call("POST", "/auth/login", body=lambda w: {"document": w.vera.document, "password": OLD}),
-        needs={PASSWORD},
+        needs={PASSWORD, ALONE},
         signs_in=True,
     ),
     _operation(
@@ -288,7 +289,7 @@ USING = [
     _operation(
         "sign in at the console",
         lambda w: sign_in_at_the_console(w.vera.document, OLD),
-        needs={PASSWORD},
+        needs={PASSWORD, ALONE},
         signs_in=True,
         second_factor=False,
     ),
